@@ -1,0 +1,129 @@
+/*
+ * core.h - the heart of the broker: a pure state machine.
+ *
+ * It takes commands and the time, and says what became true (facts) and what
+ * the edge must do (effects). It calls no clock, socket, disk, allocator or
+ * random source; its memory is given at open. One thread owns it.
+ *
+ *   for each command:  bao_core_step(core, now_us, &command, &out)
+ *                      bodies and journal follow out.facts, in order;
+ *                      then the edge carries out out.effects, in order
+ *   each turn:         bao_core_tick(core, now_us, &out)      the same again
+ *   sleep until        bao_core_deadline(core)
+ *
+ * Time is microseconds of broker time (SPEC S3.4); it never goes back.
+ */
+#ifndef BAO_CORE_H
+#define BAO_CORE_H
+
+#include "broker/core/fact.h"
+#include "common/baozi.h"
+
+struct bao_core;
+
+struct bao_core_config {
+    void *memory; /* 4096-aligned, lent for the core's life */
+    size_t memory_bytes;
+    uint64_t body_bytes_max; /* payload bytes it may let in */
+    uint64_t parked_bytes_max;
+    uint64_t now_us;
+    int64_t wall_offset_us; /* wall clock - broker time */
+    uint64_t epoch;         /* 1 at the first start, +1 at each */
+    uint64_t boot;          /* random: tells this start from others */
+    uint64_t seed;          /* of backoff jitter */
+    enum bao_level level;   /* the strongest that the journal offers */
+    uint32_t answers_max;   /* a session; 0 = BAO_ANSWERS_MAX */
+    uint32_t waiting_max;   /* a session; 0 = BAO_WAITING_MAX */
+    uint32_t heartbeat_leased_ms; /* 0 = the default */
+    uint32_t heartbeat_idle_ms;
+    uint32_t resume_grace_ms;
+    uint32_t sessions_max; /* 0 = the default */
+    uint32_t queues_max;
+};
+
+enum bao_command_kind {
+    BAO_COMMAND_OPERATION,    /* from `peer`: `operation`, `hold` */
+    BAO_COMMAND_PEER_CLOSED,  /* `peer`'s connection is gone */
+    BAO_COMMAND_PROCESS_GONE, /* and so is its process: no grace */
+    BAO_COMMAND_DRAIN,        /* put and get answer DRAINING from now on */
+    BAO_COMMAND_WALL_JUMPED,  /* wall_offset_us changed */
+};
+
+struct bao_command {
+    enum bao_command_kind kind;
+    uint64_t peer; /* the edge's handle, never reused, never 0 */
+    const struct bao_operation *operation; /* lent for the step */
+    uint64_t hold;     /* the received message; 0 = it had no bodies */
+    uint8_t random[16]; /* fresh, for HELLO's secret */
+    int64_t wall_offset_us;
+};
+
+/* What a reply must wait for (DESIGN section 3, architecture section 2). */
+enum bao_wait {
+    BAO_WAIT_NONE,  /* FULL, EMPTY, TIMEOUT, STALE, BAD_REQUEST, ... */
+    BAO_WAIT_LEVEL, /* the facts of this step have `level` */
+    BAO_WAIT_LEASE, /* written, and the puts of `ids` have `level` */
+    BAO_WAIT_SEEN   /* what `queue` held has `level` */
+};
+
+enum bao_effect_kind {
+    BAO_EFFECT_REPLY, /* send `operation` to `peer` */
+    BAO_EFFECT_KEEP,  /* one more reference to `hold` */
+    BAO_EFFECT_DROP,  /* one reference less */
+    BAO_EFFECT_CLOSE  /* cut `peer`; `reason` for the log */
+};
+
+struct bao_effect {
+    enum bao_effect_kind kind;
+    enum bao_wait wait;
+    enum bao_level level;
+    uint64_t peer;
+    uint64_t hold;
+    uint64_t queue; /* incarnation, of what the reply speaks of; 0 = none */
+    /* REPLY: lent until the next step. If it has LENGTHS, its bodies are the
+     * bodies of operation->ids (or operation->id), in order; `result` says
+     * that it is that id's result instead. */
+    const struct bao_operation *operation;
+    bool result;
+    const char *reason;
+};
+
+/* Lent by the core until the next step or tick. */
+struct bao_out {
+    const struct bao_fact *facts;
+    size_t fact_count;
+    const struct bao_effect *effects;
+    size_t effect_count;
+};
+
+/* Makes a core in `config->memory`. NO_MEMORY if that is under 16 MiB. */
+BAOZI_MUST_USE enum baozi_status
+bao_core_open(const struct bao_core_config *config, struct bao_core **core);
+
+/* Carries out one command. */
+void bao_core_step(struct bao_core *core,
+                   uint64_t now_us,
+                   const struct bao_command *command,
+                   struct bao_out *out);
+
+/* What is due: lease ends, delays, TTLs, timeouts, dead sessions, and a slice
+ * of long work. At most BAO_STEP_ITEMS_MAX items move. */
+void bao_core_tick(struct bao_core *core, uint64_t now_us, struct bao_out *out);
+
+/* When the next tick is due: 0 = now, UINT64_MAX = never. */
+uint64_t bao_core_deadline(const struct bao_core *core);
+
+/* Applies one fact of a log to a fresh core (replay, replica). */
+void bao_core_apply(struct bao_core *core, const struct bao_fact *fact);
+
+/* A number that is equal for equal durable state. O(1). */
+uint64_t bao_core_digest(const struct bao_core *core);
+
+/* Asserts every invariant by recounting everything: for tests. */
+void bao_core_check(const struct bao_core *core);
+
+/* Bytes of core memory in use; sessions alive; queues. */
+size_t bao_core_memory_used(const struct bao_core *core);
+uint64_t bao_core_sessions(const struct bao_core *core);
+
+#endif

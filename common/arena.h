@@ -1,0 +1,37 @@
+/*
+ * arena.h - blocks of any size out of memory that the caller gave.
+ *
+ * Two-level segregated fit (Masmano et al., "TLSF: a new dynamic memory
+ * allocator for real-time systems", ECRTS 2004): take and give are O(1),
+ * neighbours merge at once, and no system call is ever made, so the pure core
+ * may use it. Pages that were never used are never touched.
+ *
+ * Invariant: used + free = capacity; no two neighbouring blocks are free.
+ */
+#ifndef BAO_ARENA_H
+#define BAO_ARENA_H
+
+#include "common/span.h"
+
+struct bao_arena; /* lives at the start of the memory */
+
+/* Makes an arena of `memory` (16-aligned, at least 64 KiB, lent for its
+ * life). */
+struct bao_arena *bao_arena_init(void *memory, size_t bytes);
+
+/* A block of at least `bytes`, 16-aligned, not cleared; NULL if none fits. */
+void *bao_arena_take(struct bao_arena *arena, size_t bytes);
+
+/* Gives a block back; NULL is allowed. */
+void bao_arena_give(struct bao_arena *arena, void *block);
+
+/* Bytes in blocks that are taken, their overhead included. */
+size_t bao_arena_used(const struct bao_arena *arena);
+
+/* All bytes the arena was made of, less its own bookkeeping. */
+size_t bao_arena_capacity(const struct bao_arena *arena);
+
+/* Walks every block and asserts the invariants: O(blocks), for tests. */
+void bao_arena_check(const struct bao_arena *arena);
+
+#endif
