@@ -15,7 +15,9 @@ _Noreturn void bao_panic(const char *file, int line, const char *what);
 
 /* A place that one test must reach; counted in test builds only. */
 #ifdef BAO_MARKS
+#include <stdint.h>
 void bao_mark(const char *name);
+uint64_t bao_mark_count(const char *name); /* how often it was reached */
 #define BAO_MARK(name) bao_mark(name)
 #else
 #define BAO_MARK(name) ((void)0)

@@ -3,7 +3,9 @@
  *
  * A 4-ary heap whose nodes live in their elements and know their position, so
  * remove and update are O(log n) without a search. Entries lie in segments of
- * 1,024, so growing never copies them. A node that is in no heap has position
+ * 1,024, so growing never copies more than the first one (which begins with
+ * 16, for a heap of its own costs little); they go back as the heap shrinks,
+ * and an empty heap holds no memory. A node that is in no heap has position
  * 0; zeroed memory is a valid unlisted node.
  */
 #ifndef BAO_HEAP_H
@@ -26,6 +28,7 @@ struct bao_heap {
     struct bao_heap_entry **segments;
     uint32_t segment_count;    /* allocated */
     uint32_t segment_capacity; /* of the directory */
+    uint32_t first_entries;    /* of the first segment: up to 1,024 */
     uint32_t count;
 };
 

@@ -2,8 +2,8 @@
  * table.h - find an element by a hash of its key.
  *
  * Linear hashing (Litwin, VLDB 1980): each insert splits at most one bucket,
- * so there is never a pause to rehash. Nodes live in their elements; buckets
- * lie in segments of 512. Callers compare keys themselves:
+ * and each removal merges a few, so there is never a pause to rehash. Nodes live
+ * in their elements; buckets lie in segments of 512 (the first begins with 8). Callers compare keys themselves:
  *
  *   for (n = bao_table_first(&t, hash); n; n = bao_table_next(n))
  *       if (same(BAO_OF(n, struct thing, node), key)) ...
@@ -25,7 +25,9 @@ struct bao_table {
     uint32_t segment_capacity; /* of the directory */
     uint32_t segment_count;
     uint32_t buckets;
-    uint32_t level; /* buckets of the round's start = 1 << level */
+    uint32_t first_buckets; /* of the first segment: up to 512 */
+    uint32_t level;         /* buckets of the round's start = 1 << level */
+    uint32_t low;           /* all buckets below are empty */
     size_t count;
 };
 
