@@ -1,0 +1,77 @@
+# Makefile - the front door. `make help` says what there is.
+#
+# This file never runs a compiler or pkg-config while it is read, so it works
+# on a machine that has only git and make: make/deps looks for what a target
+# needs (and fetches it through apt for demo, test, lint and deps); then
+# make/build.mk, which holds the real rules, builds one flavour.
+
+FLAVOUR ?= release
+V       ?= 0
+JOBS    ?= $(shell nproc 2>/dev/null || echo 2)
+PREFIX  ?= /usr/local
+export V PREFIX DESTDIR LIBDIR
+
+# A jobserver that the caller brought is used; else we start our own.
+BUILD = $(MAKE) --no-print-directory -f make/build.mk \
+        $(if $(findstring j,$(filter -j% --jobserver%,$(MAKEFLAGS))),,-j$(JOBS))
+
+.PHONY: all demo test check-all lint format bench install clean deps help \
+        house
+.DEFAULT_GOAL := all
+
+all: ## build everything of one flavour: make [FLAVOUR=debug] [V=1]
+	@make/deps --check build
+	@$(BUILD) FLAVOUR=$(FLAVOUR) all
+
+demo: ## the bun kitchen: a broker, three cooks, two eaters
+	@make/deps build
+	@$(BUILD) FLAVOUR=release programs
+	@build/baozi demo
+
+test: ## all that a change needs, some minutes
+	@make/deps test
+	@$(BUILD) FLAVOUR=release all tests examples
+	@$(BUILD) FLAVOUR=asan tests
+	@make/suite test
+
+check-all: ## make test, then threads, longer seeds and the benches' smoke
+	@make/deps test
+	@$(BUILD) FLAVOUR=release all tests examples bench
+	@$(BUILD) FLAVOUR=asan all tests
+	@$(BUILD) FLAVOUR=tsan all tests
+	@make/suite check-all
+
+house: ## only the house rules (layout, includes, words), in seconds
+	@make/deps test
+	@$(BUILD) FLAVOUR=release all
+	@make/suite house
+
+lint: ## clang-format, clang-tidy, cppcheck, gcc -fanalyzer, house rules
+	@make/deps lint
+	@$(BUILD) FLAVOUR=release all
+	@make/lint
+
+format: ## clang-format over all C files, in place
+	@make/deps lint
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
+
+bench: ## the benches there are; figures on stdout
+	@make/deps build
+	@$(BUILD) FLAVOUR=release all bench
+	@make/suite bench
+
+install: ## into DESTDIR/PREFIX (default /usr/local)
+	@make/deps --check build
+	@$(BUILD) FLAVOUR=release install
+
+deps: ## fetch all that any target needs, through apt
+	@make/deps build test lint
+
+clean: ## remove build/
+	@rm -rf build
+
+help: ## this list
+	@echo "baozi: a work-queue broker. Targets:"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
+	    awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+	@echo "Flavours: release debug asan tsan cover (build/<flavour>/)."

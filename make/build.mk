@@ -1,0 +1,189 @@
+# build.mk - builds one flavour into build/FLAVOUR/; the Makefile calls it.
+#
+# Everything is found by wildcard: a new .c file in a room is built the next
+# time. Objects carry -fPIC, so that one set serves programs, tests, libbaozi.a
+# and libbaozi.so. Programs are linked with libbaozi.a, examples with the .so.
+
+FLAVOUR ?= release
+B       := build/$(FLAVOUR)
+V       ?= 0
+Q       := $(if $(filter 1,$(V)),,@)
+say      = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $(1) $(2))
+
+MAKEFLAGS += --no-builtin-rules
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+.PHONY: all programs library plugins tests examples bench install
+.DEFAULT_GOAL := all
+
+include make/flags.mk
+include make/rooms.mk
+
+# --- rooms ------------------------------------------------------------------
+source   = $(wildcard $(1)/*.c)
+object   = $(patsubst %.c,$(B)/obj/%.o,$(1))
+# A room's sources without the one that holds main(): tests link those.
+no_main  = $(filter-out $(shell grep -l '^int main(' /dev/null $(1)),$(1))
+
+COMMON   := $(call source,common)
+CORE     := $(call source,broker/core)
+LIBTEST  := $(call source,tests/lib)
+ROOMS    := $(foreach room,broker worker producer cli,\
+              $(if $(call source,$(room)),$(room)))
+PROGRAM_broker := baozi-broker
+PROGRAM_worker := baozi-worker
+PROGRAM_producer := baozi-producer
+PROGRAM_cli := baozi
+
+PROGRAMS := $(foreach room,$(ROOMS),$(B)/bin/$(PROGRAM_$(room)))
+PLUGINS  := $(patsubst worker/plugins/%.c,$(B)/plugins/%.so,\
+              $(call source,worker/plugins))
+LIBRARY  := $(if $(COMMON),$(B)/libbaozi.a $(B)/libbaozi.so)
+UNIT     := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+STORY    := $(if $(call source,tests/core),$(B)/tests/core/stories)
+EXAMPLES := $(patsubst %.c,$(B)/%,$(call source,tests/examples))
+BENCH    := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
+# Small programs of one file each that integration tests start.
+HELPERS  := $(patsubst %.c,$(B)/%,$(call source,tests/integration))
+HEADERS  := $(patsubst common/%,build/include/%,$(PUBLIC_HEADERS))
+
+programs: $(PROGRAMS)
+library: $(LIBRARY) $(HEADERS)
+plugins: $(PLUGINS)
+all: programs library plugins
+tests: $(UNIT) $(STORY) $(HELPERS)
+examples: $(EXAMPLES)
+bench: $(BENCH)
+
+# --- the final places, of the release flavour --------------------------------
+ifeq ($(FLAVOUR),release)
+FINAL := $(patsubst $(B)/bin/%,build/%,$(PROGRAMS))
+programs: $(FINAL)
+$(FINAL): build/%: $(B)/bin/%
+	$(Q)cp -f $< $@.new && mv -f $@.new $@
+library: $(patsubst $(B)/%,build/%,$(LIBRARY))
+build/libbaozi.a: $(B)/libbaozi.a
+	$(Q)cp -f $< $@.new && mv -f $@.new $@
+build/libbaozi.so: $(B)/libbaozi.so
+	$(Q)cp -f $(B)/$(SONAME) build/$(SONAME).new
+	$(Q)mv -f build/$(SONAME).new build/$(SONAME)
+	$(Q)ln -sf $(SONAME) $@
+plugins: $(patsubst $(B)/%,build/%,$(PLUGINS))
+build/plugins/%.so: $(B)/plugins/%.so
+	$(Q)mkdir -p $(@D) && cp -f $< $@.new && mv -f $@.new $@
+endif
+
+# --- what makes everything stale: other flags, other files -------------------
+# Written at parse time, only when they differ.
+define remember
+$(shell mkdir -p $(B); printf '%s\n' '$(subst ','\'',$(2))' > $(1).new; \
+  cmp -s $(1).new $(1) && rm -f $(1).new || mv -f $(1).new $(1))
+endef
+$(call remember,$(B)/flags,$(CC) $(CFLAGS_ALL) $(CPPFLAGS) $(LDFLAGS_ALL))
+$(call remember,$(B)/files,$(COMMON) $(CORE) $(LIBTEST) \
+  $(foreach room,$(ROOMS),$(call source,$(room))))
+
+# --- compile ------------------------------------------------------------------
+$(B)/obj/%.o: %.c $(B)/flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(call features,$<) $(CPPFLAGS) $(includes) \
+	    -MMD -MP -c -o $@ $<
+
+# Examples and plugins see what an installed baozi shows, and nothing else.
+$(B)/obj/tests/examples/%.o $(B)/obj/worker/plugins/%.o: \
+    includes = -Ibuild/include
+$(call object,$(call source,tests/examples) $(call source,worker/plugins)): \
+    | $(HEADERS)
+$(HEADERS): build/include/%: common/%
+	@mkdir -p $(@D)
+	$(Q)cp -f $< $@
+
+# --- archives -----------------------------------------------------------------
+define put_archive
+$(call say,AR,$@)
+@mkdir -p $(@D) && rm -f $@
+$(Q)$(AR) rcs $@ $(filter %.o,$^)
+endef
+$(B)/libbaozi.a: $(call object,$(COMMON)) $(B)/files
+	$(put_archive)
+$(B)/libcore.a: $(call object,$(CORE)) $(B)/files
+	$(put_archive)
+$(B)/libtest.a: $(call object,$(LIBTEST)) $(B)/files
+	$(put_archive)
+define room_rules
+$(B)/lib$(1).a: $(call object,$(call no_main,$(call source,$(1)))) $(B)/files
+	$$(put_archive)
+$(B)/bin/$(PROGRAM_$(1)): $(call object,$(call source,$(1))) \
+    $(if $(filter broker,$(1)),$(B)/libcore.a) $(B)/libbaozi.a $(B)/files
+	$$(link)
+endef
+$(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
+
+# --- link ---------------------------------------------------------------------
+define link
+$(call say,LD,$@)
+@mkdir -p $(@D)
+$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
+    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(1) $(LIBS)
+endef
+
+$(B)/libbaozi.so: $(call object,$(COMMON)) $(B)/files \
+    $(wildcard common/libbaozi.map)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \
+	    -Wl,-soname,$(SONAME) $(SHARED_FLAGS) \
+	    $(patsubst %,-Wl$(comma)--version-script=%,$(filter %.map,$^)) \
+	    -o $(B)/$(SONAME) $(filter %.o,$^) $(LIBS)
+	$(Q)ln -sf $(SONAME) $@
+
+$(B)/plugins/%.so: $(B)/obj/worker/plugins/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \
+	    -o $@ $<
+
+ROOM_LIBS := $(foreach room,$(ROOMS),$(B)/lib$(room).a) \
+    $(if $(CORE),$(B)/libcore.a) $(if $(LIBTEST),$(B)/libtest.a) \
+    $(B)/libbaozi.a
+$(UNIT): $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(ROOM_LIBS)
+	$(call link,-lcmocka)
+$(STORY): $(call object,$(call source,tests/core)) $(ROOM_LIBS) $(B)/files
+	$(call link,-lcmocka)
+$(BENCH) $(HELPERS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
+	$(link)
+$(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o \
+    $(B)/libbaozi.so
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -L$(B) -lbaozi \
+	    -Wl,-rpath,'$$ORIGIN/../..'
+
+# --- install ------------------------------------------------------------------
+INSTALL ?= install
+LIBDIR  := $(or $(LIBDIR),$(PREFIX)/lib)
+TO      := $(DESTDIR)$(PREFIX)
+install: all
+	$(Q)$(INSTALL) -d $(TO)/bin $(DESTDIR)$(LIBDIR)/pkgconfig \
+	    $(DESTDIR)$(LIBDIR)/baozi $(TO)/include/baozi
+	$(Q)$(INSTALL) $(PROGRAMS) $(TO)/bin
+	$(Q)$(INSTALL) -m 644 $(HEADERS) $(TO)/include/baozi
+	$(Q)$(INSTALL) -m 644 $(B)/libbaozi.a $(DESTDIR)$(LIBDIR)
+	$(Q)$(INSTALL) $(B)/$(SONAME) $(DESTDIR)$(LIBDIR)/libbaozi.so.$(VERSION)
+	$(Q)ln -sf libbaozi.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
+	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libbaozi.so
+	$(Q)$(if $(PLUGINS),$(INSTALL) $(PLUGINS) $(DESTDIR)$(LIBDIR)/baozi)
+	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' '' \
+	    'Name: baozi' 'Description: client of the baozi work-queue broker' \
+	    'Version: $(VERSION)' 'Cflags: -I$${prefix}/include/baozi' \
+	    'Requires.private: libzmq $(MSGPACK)' \
+	    'Libs: -L$${libdir} -lbaozi' \
+	    > $(DESTDIR)$(LIBDIR)/pkgconfig/baozi.pc
+	@echo "  installed under $(TO)"
+
+-include $(shell [ -d $(B)/obj ] && find $(B)/obj -name '*.d')
+
+# `make -f make/build.mk print-CFLAGS_ALL` prints a variable, for make/lint.
+print-%:
+	@echo '$($*)'
