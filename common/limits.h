@@ -11,6 +11,7 @@
 
 /* On the wire (PROTOCOL.md). */
 #define BAO_PROTOCOL_VERSION       1u
+#define BAO_PROTOCOL_VERSION_MIN   1u
 #define BAO_HEADER_BYTES_MAX       (64u * 1024u)
 #define BAO_OPERATIONS_MAX         1024u /* in one message */
 #define BAO_OPERATION_ITEMS_MAX    1024u /* items or requests of one op */

@@ -244,7 +244,7 @@ enum bao_scope {
     /* the session */ \
     X(1,  HELLO,       BAO_BIT(RID) | BAO_BIT(PROTOCOL) | BAO_BIT(CLIENT), \
           BAO_BIT(PROTOCOL_MIN) | BAO_BIT(FLAGS) | BAO_BIT(SECRET) | BAO_BIT(HOST) | BAO_BIT(PID) | BAO_BIT(PROGRAM), \
-          BAO_BIT(PROTOCOL) | BAO_BIT(SESSION) | BAO_BIT(SECRET) | BAO_BIT(EPOCH) | BAO_BIT(BOOT) | BAO_BIT(HEARTBEAT_MS) | \
+          BAO_BIT(PROTOCOL) | BAO_BIT(PROTOCOL_MIN) | BAO_BIT(SESSION) | BAO_BIT(SECRET) | BAO_BIT(EPOCH) | BAO_BIT(BOOT) | BAO_BIT(HEARTBEAT_MS) | \
           BAO_BIT(LIMIT) | BAO_BIT(CREDIT_BYTES) | BAO_BIT(ITEM_BYTES_MAX) | BAO_BIT(VERSION) | BAO_BIT(FLAGS)) \
     X(2,  BYE,         BAO_BIT(RID), 0, 0) \
     X(3,  HEARTBEAT,   0, BAO_BIT(HEARTBEAT_MS), 0) \
@@ -406,5 +406,15 @@ bool bao_verb_keys(uint64_t verb,
 
 /* The options with every default of BAO_OPTION_TABLE, present = 0. */
 struct bao_queue_options bao_queue_options_default(void);
+
+/* The protocol versions that one side speaks; `least` 0 = only `most`. */
+struct bao_versions {
+    uint64_t least;
+    uint64_t most;
+};
+
+/* The highest version that both speak; 0 if there is none (BAD_VERSION). */
+uint32_t bao_version_choose(struct bao_versions ours,
+                            struct bao_versions theirs);
 
 #endif
