@@ -40,7 +40,8 @@ PROGRAMS := $(foreach room,$(ROOMS),$(B)/bin/$(PROGRAM_$(room)))
 PLUGINS  := $(patsubst worker/plugins/%.c,$(B)/plugins/%.so,\
               $(call source,worker/plugins))
 LIBRARY  := $(if $(COMMON),$(B)/libbaozi.a $(B)/libbaozi.so)
-UNIT     := $(patsubst %.c,$(B)/%,$(wildcard tests/unit/test_*.c))
+UNIT     := $(patsubst %.c,$(B)/%,\
+              $(wildcard tests/unit/test_*.c tests/thread/test_*.c))
 STORY    := $(if $(call source,tests/core),$(B)/tests/core/stories)
 EXAMPLES := $(patsubst %.c,$(B)/%,$(call source,tests/examples))
 BENCH    := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
@@ -91,11 +92,9 @@ $(B)/obj/%.o: %.c $(B)/flags
 	$(Q)$(CC) $(CFLAGS_ALL) $(call features,$<) $(CPPFLAGS) $(includes) \
 	    -MMD -MP -c -o $@ $<
 
-# Examples and plugins see what an installed baozi shows, and nothing else.
-$(B)/obj/tests/examples/%.o $(B)/obj/worker/plugins/%.o: \
-    includes = -Ibuild/include
-$(call object,$(call source,tests/examples) $(call source,worker/plugins)): \
-    | $(HEADERS)
+# Examples see what an installed baozi shows, and nothing else.
+$(B)/obj/tests/examples/%.o: includes = -Ibuild/include
+$(call object,$(call source,tests/examples)): | $(HEADERS)
 $(HEADERS): build/include/%: common/%
 	@mkdir -p $(@D)
 	$(Q)cp -f $< $@
@@ -147,7 +146,7 @@ $(B)/plugins/%.so: $(B)/obj/worker/plugins/%.o
 ROOM_LIBS := $(foreach room,$(ROOMS),$(B)/lib$(room).a) \
     $(if $(CORE),$(B)/libcore.a) $(if $(LIBTEST),$(B)/libtest.a) \
     $(B)/libbaozi.a
-$(UNIT): $(B)/tests/unit/%: $(B)/obj/tests/unit/%.o $(ROOM_LIBS)
+$(UNIT): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(call link,-lcmocka)
 $(STORY): $(call object,$(call source,tests/core)) $(ROOM_LIBS) $(B)/files
 	$(call link,-lcmocka)

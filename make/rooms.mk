@@ -3,7 +3,8 @@
 # Pure files see no feature macro and call nobody outside: no clock, socket,
 # disk, allocator or random source. make/lint checks what they link against.
 
-PUBLIC_HEADERS := common/baozi.h common/status.h
+PUBLIC_HEADERS := common/baozi.h common/status.h \
+                  $(wildcard common/baozi_plugin.h)
 
 PURE_NAMES := span list heap table tree pool arena ring timer wire operation \
               dialogue crc32c status
