@@ -16,10 +16,12 @@
 #define BAO_OPERATIONS_MAX         1024u /* in one message */
 #define BAO_OPERATION_ITEMS_MAX    1024u /* items or requests of one op */
 #define BAO_PARTS_MAX              17u   /* header, bodies, 15 big frames */
+#define BAO_BIG_FRAMES_MAX         (BAO_PARTS_MAX - 2u)
 #define BAO_BIG_BYTES              (64u * 1024u) /* a payload of its own */
 #define BAO_BIG_BIT                0x80000000u   /* in `lengths` */
 #define BAO_ITEM_BYTES_MAX         (32u * 1024u * 1024u)
 #define BAO_ITEM_HEADER_BYTES_MAX  (4u * 1024u)
+#define BAO_ITEM_HEADERS_MAX       64u
 #define BAO_BODIES_BYTES_MAX       (4u * 1024u * 1024u) /* the bodies frame */
 #define BAO_QUEUE_NAME_BYTES_MAX   200u
 #define BAO_GROUP_NAME_BYTES_MAX   200u

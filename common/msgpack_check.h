@@ -1,0 +1,78 @@
+/*
+ * msgpack_check.h - a cursor over msgpack bytes that trusts nothing.
+ *
+ * msgpack-c reserves memory for what a header announces before it looks
+ * whether that is there: 5 bytes make it ask for 384 MB. So nothing that a
+ * peer sent reaches it. These functions read the bytes where they lie: no
+ * allocation, no recursion, and every count and length is compared with the
+ * bytes that remain before it is used. The work is at most one step per byte.
+ *
+ * The readers return false and leave the cursor where it was if the next
+ * value is of another type or cut short; bao_msgpack_skip() passes over it.
+ * Any form of a number or length is accepted, not only the shortest.
+ */
+#ifndef BAO_MSGPACK_CHECK_H
+#define BAO_MSGPACK_CHECK_H
+
+#include "common/span.h"
+
+/* What is still to be read; both ends lent. */
+struct bao_msgpack {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+
+enum bao_msgpack_verdict {
+    BAO_MSGPACK_VALID,
+    BAO_MSGPACK_CUT,      /* announces more than there is */
+    BAO_MSGPACK_RESERVED, /* the byte 0xc1, which msgpack never uses */
+    BAO_MSGPACK_DEEP,     /* arrays and maps nested too deep */
+    BAO_MSGPACK_TRAILING  /* bytes after the value */
+};
+
+static inline struct bao_msgpack bao_msgpack_of(struct bao_span bytes)
+{
+    return (struct bao_msgpack){
+        .at = bytes.data,
+        .end = bytes.bytes == 0 ? bytes.data : bytes.data + bytes.bytes};
+}
+
+static inline size_t bao_msgpack_left(const struct bao_msgpack *cursor)
+{
+    return (size_t)(cursor->end - cursor->at);
+}
+
+/* True if `bytes` is exactly one value with at most `depth` levels of arrays
+ * and maps. `depth` is at most BAO_DEPTH_MAX. */
+enum bao_msgpack_verdict bao_msgpack_check(struct bao_span bytes,
+                                           unsigned depth);
+
+/* Passes over one value; on failure the cursor is anywhere before the end. */
+enum bao_msgpack_verdict bao_msgpack_skip(struct bao_msgpack *cursor,
+                                          unsigned depth);
+
+/* A number from 0 to 2^64 - 1; one that fits an int64. */
+bool bao_msgpack_number_long(struct bao_msgpack *cursor, uint64_t *value);
+bool bao_msgpack_signed(struct bao_msgpack *cursor, int64_t *value);
+
+/* str; bin. The span is lent by the cursor's bytes. */
+bool bao_msgpack_text(struct bao_msgpack *cursor, struct bao_span *text);
+bool bao_msgpack_bytes(struct bao_msgpack *cursor, struct bao_span *bytes);
+
+/* The head of an array or map. Its entries are there as far as one byte for
+ * each value can tell: `count` is never more than the bytes that remain. */
+bool bao_msgpack_array(struct bao_msgpack *cursor, uint32_t *count);
+bool bao_msgpack_map(struct bao_msgpack *cursor, uint32_t *count);
+
+/* Most numbers, and every key of ours, are one byte. */
+static inline bool bao_msgpack_number(struct bao_msgpack *cursor,
+                                      uint64_t *value)
+{
+    if (cursor->at < cursor->end && *cursor->at < 0x80) {
+        *value = *cursor->at++;
+        return true;
+    }
+    return bao_msgpack_number_long(cursor, value);
+}
+
+#endif
