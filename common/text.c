@@ -257,17 +257,14 @@ char *bao_write_size(char *text, size_t bytes, uint64_t size)
 
 char *bao_write_duration(char *text, size_t bytes, uint64_t ms)
 {
-    static const struct unit units[] = {{"s", 1000},
-                                        {"m", 60000},
-                                        {"h", 3600000},
-                                        {"d", 86400000},
-                                        {NULL, UINT64_MAX}};
+    static const struct unit units[] = {
+        {"s", 1000}, {"m", 60000}, {"h", 3600000}, {"d", 86400000}, {NULL, 0}};
     size_t i = 0;
     if (ms < 1000) {
         (void)snprintf(text, bytes, "%llu ms", (unsigned long long)ms);
         return text;
     }
-    while (ms >= units[i + 1].worth)
+    while (units[i + 1].name != NULL && ms >= units[i + 1].worth)
         i++;
     if (i == 0) {
         write_three(text, bytes, ms, 1000, true);
