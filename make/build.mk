@@ -24,7 +24,7 @@ include make/rooms.mk
 source   = $(wildcard $(1)/*.c)
 object   = $(patsubst %.c,$(B)/obj/%.o,$(1))
 # A room's sources without the one that holds main(): tests link those.
-no_main  = $(filter-out $(shell grep -l '^int main(' /dev/null $(1)),$(1))
+no_main  = $(filter-out $(shell grep -l '^int main\>' /dev/null $(1)),$(1))
 
 COMMON   := $(call source,common)
 CORE     := $(call source,broker/core)
