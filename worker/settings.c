@@ -1,0 +1,311 @@
+/*
+ * settings.c - what the worker was told to do: one table and what options
+ * mean together.
+ */
+#include "worker/settings.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/text.h"
+
+static const struct bao_operand operands[] = {
+    {.name = "QUEUE",
+     .offset = offsetof(struct bao_settings, queue),
+     .help = "the queue to work on; it is made if it is not there"},
+    {0}};
+
+#define AT(member) .offset = offsetof(struct bao_settings, member)
+
+static const struct bao_option options_table[] = {
+    {.name = "children",
+     .letter = 'c',
+     .takes = BAO_TAKES_NUMBER,
+     AT(children),
+     .value = "N",
+     .least = 1,
+     .most = BAO_WORKER_CHILDREN_MAX,
+     .environment = "BAOZI_CHILDREN",
+     .help = "processes that work at once (default: one a processor)"},
+    {.name = "exec",
+     .takes = BAO_TAKES_TEXT,
+     AT(exec),
+     .value = "CMD",
+     .help = "run this command for each item; {} is the payload, else it is "
+             "on standard input"},
+    {.name = "plugin",
+     .takes = BAO_TAKES_TEXT,
+     AT(plugin),
+     .value = "FILE.so",
+     .help = "let this plugin work (common/baozi_plugin.h)"},
+    {.name = "builtin",
+     .takes = BAO_TAKES_CHOICE,
+     .choices = "eater|echo|upper|sleep",
+     AT(builtin),
+     .help = "eater prints, echo and upper answer, sleep waits"},
+    {.name = "shell",
+     .takes = BAO_TAKES_NOTHING,
+     AT(shell),
+     .help = "run the text of --exec with sh -c; the payload is \"$1\", or "
+             "standard input"},
+    {.name = "result",
+     .takes = BAO_TAKES_NOTHING,
+     AT(result),
+     .help = "what a command writes to standard output is the item's result "
+             "(up to 1 MiB)"},
+    {.name = "argument",
+     .takes = BAO_TAKES_TEXT,
+     AT(argument),
+     .initial = "",
+     .help = "handed to the plugin's init()"},
+    {.name = "timeout",
+     .takes = BAO_TAKES_DURATION,
+     AT(timeout_ms),
+     .help = "kill a child that works longer on one item (0: never)"},
+    {.name = "max-tasks",
+     .takes = BAO_TAKES_NUMBER,
+     AT(max_tasks),
+     .value = "N",
+     .help = "replace a child after this many items (0: never)"},
+    {.name = "prefetch",
+     .takes = BAO_TAKES_NUMBER,
+     AT(prefetch),
+     .value = "N",
+     .most = 100000,
+     .help = "items to hold ready beyond those in work"},
+    {.name = "grace",
+     .takes = BAO_TAKES_DURATION,
+     AT(grace_ms),
+     .initial = "25s",
+     .help = "at SIGTERM, let work go on this long; then release it"},
+    {.name = "lease",
+     .takes = BAO_TAKES_DURATION,
+     AT(lease_ms),
+     .most = UINT32_MAX,
+     .help = "lease time (default: the queue's); renewed while a child works"},
+    {.name = "sleep",
+     .takes = BAO_TAKES_TEXT,
+     AT(sleep),
+     .value = "D or D-D",
+     .initial = "1s-3s",
+     .help = "how long eater and sleep take; a range is drawn from"},
+    {.name = "until-empty",
+     .takes = BAO_TAKES_NOTHING,
+     AT(until_empty),
+     .help = "end when the queue has nothing unfinished"},
+    {.name = "connect-timeout",
+     .takes = BAO_TAKES_DURATION,
+     AT(connect_timeout_ms),
+     .initial = "5s",
+     .help = "how long the broker may be away at the start; later it is "
+             "waited for"},
+    {.name = "quiet",
+     .letter = 'q',
+     .takes = BAO_TAKES_NOTHING,
+     AT(quiet),
+     .help = "log errors only"},
+    {.name = "verbose",
+     .letter = 'v',
+     .takes = BAO_TAKES_NOTHING,
+     AT(verbose),
+     .help = "log each item"},
+    BAO_OPTION_URL(struct bao_settings, url),
+    BAO_OPTION_FORMAT(struct bao_settings, format),
+    {0}};
+
+const struct bao_program bao_worker_program = {
+    .name = "baozi-worker",
+    .purpose = "take items of a queue and work on them in a pool of processes",
+    .options = options_table,
+    .operands = operands,
+    .examples =
+        "  find . -name '*.gz' | baozi-producer files\n"
+        "  baozi-worker files -c 4 --exec 'gzip -t {}'\n"
+        "  baozi-worker mail --exec 'curl -sf -d @- https://example.org/'\n"
+        "  baozi-worker logs --shell --exec 'zcat \"$1\" | wc -l' --result\n",
+    .notes =
+        "A command's exit code says how its item ended: 0 done, 75 try again "
+        "in a second (not counted), 65 reject (dead at once), anything else "
+        "a failed delivery that is counted and retried; so is a crash, a "
+        "kill, or the end of --timeout. The command is split into words as a "
+        "shell does, but no shell runs it. Its environment has BAOZI_QUEUE, "
+        "BAOZI_ID, BAOZI_TOKEN, BAOZI_DELIVERIES, BAOZI_PRIORITY, "
+        "BAOZI_GROUP and BAOZI_HEADER_NAME for each header. When a command "
+        "ends, what it left running is killed. SIGTERM and SIGINT drain the "
+        "worker: it takes nothing new, finishes within --grace and releases "
+        "the rest uncounted; a second signal ends it at once.",
+    .exits = "0 drained, or the queue is empty or shut down"};
+
+#undef AT
+
+bool bao_read_range(const char *text, uint64_t *least_ms, uint64_t *most_ms)
+{
+    char first[64];
+    const char *dash = strchr(text, '-');
+    size_t length = dash == NULL ? strlen(text) : (size_t)(dash - text);
+    if (length >= sizeof first)
+        return false;
+    memcpy(first, text, length);
+    first[length] = '\0';
+    return bao_read_duration(first, least_ms) &&
+           bao_read_duration(dash == NULL ? first : dash + 1, most_ms) &&
+           *least_ms <= *most_ms;
+}
+
+static bool usage(struct bao_problem *problem,
+                  const char *what,
+                  const char *why,
+                  const char *remedy)
+{
+    problem->exit_code = BAO_EXIT_USAGE;
+    bao_problem_what(problem, "%s", what);
+    bao_problem_why(problem, "%s", why);
+    bao_problem_remedy(problem, "%s", remedy);
+    return false;
+}
+
+static bool was_given(const struct bao_options *options, const char *name)
+{
+    return bao_options_origin(options, name) > BAO_ORIGIN_DEFAULT;
+}
+
+/* Whether a file can be run: as a path, or found through PATH. */
+static bool can_run(const char *name)
+{
+    if (strchr(name, '/') != NULL)
+        return access(name, X_OK) == 0;
+    const char *at = getenv("PATH");
+    if (at == NULL)
+        at = "/usr/local/bin:/usr/bin:/bin";
+    for (;;) {
+        char path[4096];
+        size_t length = strcspn(at, ":");
+        int bytes = snprintf(path,
+                             sizeof path,
+                             "%.*s%s%s",
+                             (int)length,
+                             at,
+                             length == 0 ? "" : "/",
+                             name);
+        if (bytes > 0 && (size_t)bytes < sizeof path && access(path, X_OK) == 0)
+            return true;
+        if (at[length] == '\0')
+            return false;
+        at += length + 1;
+    }
+}
+
+static bool check_exec(struct bao_settings *settings,
+                       struct bao_problem *problem)
+{
+    settings->runs = BAO_RUNS_EXEC;
+    if (settings->shell)
+        return bao_command_shell(&settings->command, settings->exec, problem);
+    if (!bao_command_split(&settings->command, settings->exec, problem))
+        return false;
+    const char *name = settings->command.words[0];
+    if (strstr(name, "{}") != NULL || can_run(name))
+        return true;
+    problem->exit_code = BAO_EXIT_CONFIGURATION;
+    bao_problem_what(problem, "--exec: cannot run '%s'", name);
+    bao_problem_why(problem,
+                    "%s",
+                    strchr(name, '/') == NULL
+                        ? "no folder of PATH has such a program"
+                        : strerror(errno));
+    bao_problem_remedy(problem, "install it, mend the name, or give its path");
+    return false;
+}
+
+static bool check_plugin(struct bao_settings *settings,
+                         struct bao_problem *problem)
+{
+    settings->runs = BAO_RUNS_PLUGIN;
+    if (access(settings->plugin, R_OK) == 0)
+        return true;
+    problem->exit_code = BAO_EXIT_CONFIGURATION;
+    bao_problem_what(problem, "--plugin: cannot read '%s'", settings->plugin);
+    bao_problem_why(problem, "%s", strerror(errno));
+    bao_problem_remedy(problem,
+                       "give the path of a shared object made as "
+                       "common/baozi_plugin.h says");
+    return false;
+}
+
+bool bao_settings_check(struct bao_settings *settings,
+                        const struct bao_options *options,
+                        struct bao_problem *problem)
+{
+    bool builtin = was_given(options, "builtin");
+    int runners = (settings->exec != NULL) + (settings->plugin != NULL) +
+                  (builtin ? 1 : 0);
+    if (runners != 1)
+        return usage(problem,
+                     runners == 0 ? "nothing says how to work on an item"
+                                  : "more than one way to work on an item",
+                     "exactly one of --exec, --plugin and --builtin is needed",
+                     "say for example: baozi-worker QUEUE --exec 'gzip -t {}'");
+    if ((settings->shell || settings->result) && settings->exec == NULL)
+        return usage(problem,
+                     settings->shell ? "--shell without --exec"
+                                     : "--result without --exec",
+                     "it says how the command of --exec is run",
+                     "leave it out, or add --exec; plugins and builtins give "
+                     "their results by themselves");
+    if (settings->quiet && settings->verbose)
+        return usage(problem,
+                     "--quiet and --verbose together",
+                     "one asks for less, the other for more",
+                     "choose one");
+    if (!bao_read_range(settings->sleep,
+                        &settings->sleep_least_ms,
+                        &settings->sleep_most_ms))
+        return usage(problem,
+                     "--sleep: this is no duration",
+                     "a duration like 200ms, or a range like 1s-3s with the "
+                     "smaller one first, is needed",
+                     "say for example --sleep 100ms-300ms");
+    if (settings->children == 0) {
+        long processors = sysconf(_SC_NPROCESSORS_ONLN);
+        settings->children = processors < 1 ? 1 : (uint64_t)processors;
+        if (settings->children > BAO_WORKER_CHILDREN_MAX)
+            settings->children = BAO_WORKER_CHILDREN_MAX;
+    }
+    if (settings->exec != NULL)
+        return check_exec(settings, problem);
+    if (settings->plugin != NULL)
+        return check_plugin(settings, problem);
+    settings->runs = BAO_RUNS_BUILTIN;
+    return true;
+}
+
+bool bao_settings_read(struct bao_settings *settings,
+                       struct bao_options *options,
+                       int argc,
+                       char *const *argv,
+                       int *exit_code)
+{
+    struct bao_problem problem = {0};
+    *settings = (struct bao_settings){0};
+    bao_options_init(options, &bao_worker_program, settings);
+    if (!bao_options_run(options, argc, argv, exit_code)) {
+        bao_options_fini(options);
+        return false;
+    }
+    if (!bao_settings_check(settings, options, &problem)) {
+        *exit_code = bao_problem_print(&problem, bao_worker_program.name);
+        bao_settings_fini(settings, options);
+        return false;
+    }
+    return true;
+}
+
+void bao_settings_fini(struct bao_settings *settings,
+                       struct bao_options *options)
+{
+    bao_command_fini(&settings->command);
+    bao_options_fini(options);
+}
