@@ -27,13 +27,16 @@ struct head {
     uint64_t count;
 };
 
+/* `bytes` is 0, 1, 2, 4 or 8. */
 static uint64_t load_big_endian(const uint8_t *at, size_t bytes)
 {
-    uint64_t value = 0;
-    for (size_t i = 0; i < bytes; i++) {
-        value = value << 8 | at[i];
+    switch (bytes) {
+    case 0: return 0;
+    case 1: return at[0];
+    case 2: return (uint64_t)at[0] << 8 | at[1];
+    case 4: return __builtin_bswap32(bao_load32(at));
+    default: return __builtin_bswap64(bao_load64(at));
     }
-    return value;
 }
 
 static uint64_t sign_extended(uint64_t value, size_t bytes)
@@ -90,9 +93,24 @@ static enum bao_msgpack_verdict long_head_of(const struct bao_msgpack *cursor,
     return BAO_MSGPACK_VALID;
 }
 
+static bool is_nest(enum shape shape)
+{
+    return shape == SHAPE_ARRAY || shape == SHAPE_MAP;
+}
+
+/* Least bytes after the head: its run, or one for each value of a nest. A
+ * count is at most 2^32 + 16 there, so doubling it cannot overflow. */
+static uint64_t follows(const struct head *head)
+{
+    if (head->shape < SHAPE_TEXT) {
+        return 0;
+    }
+    return head->shape == SHAPE_MAP ? 2 * head->count : head->count;
+}
+
 /* Reads a head, and refuses one that announces more than there is. */
-static enum bao_msgpack_verdict head_of(const struct bao_msgpack *cursor,
-                                        struct head *head)
+static inline enum bao_msgpack_verdict head_of(const struct bao_msgpack *cursor,
+                                               struct head *head)
 {
     if (cursor->at == cursor->end) {
         return BAO_MSGPACK_CUT;
@@ -117,19 +135,15 @@ static enum bao_msgpack_verdict head_of(const struct bao_msgpack *cursor,
         head->shape = first >= 0x90 ? SHAPE_ARRAY : SHAPE_MAP;
         head->count = first & 0x0fu;
     }
-    if (head->shape == SHAPE_NUMBER || head->shape == SHAPE_SIGNED) {
-        return BAO_MSGPACK_VALID;
-    }
-    /* At most 2^32 + 16, so doubling it cannot overflow. */
-    uint64_t least = head->shape == SHAPE_MAP ? 2 * head->count : head->count;
-    return least > bao_msgpack_left(cursor) - head->bytes ? BAO_MSGPACK_CUT
-                                                          : BAO_MSGPACK_VALID;
+    return follows(head) > bao_msgpack_left(cursor) - head->bytes
+               ? BAO_MSGPACK_CUT
+               : BAO_MSGPACK_VALID;
 }
 
-enum bao_msgpack_verdict bao_msgpack_skip(struct bao_msgpack *cursor,
+/* Passes over an array or map of at most `depth` levels. */
+static enum bao_msgpack_verdict skip_nest(struct bao_msgpack *cursor,
                                           unsigned depth)
 {
-    BAO_ASSERT(depth <= BAO_DEPTH_MAX);
     /* left[0] is the value itself; left[n] what an array or map n levels
      * deep still has to come. */
     uint64_t left[BAO_DEPTH_MAX + 1] = {1};
@@ -148,16 +162,30 @@ enum bao_msgpack_verdict bao_msgpack_skip(struct bao_msgpack *cursor,
             return verdict;
         }
         cursor->at += head.bytes;
-        if (head.shape == SHAPE_ARRAY || head.shape == SHAPE_MAP) {
-            if (level == depth) {
-                return BAO_MSGPACK_DEEP;
-            }
-            left[++level] =
-                head.shape == SHAPE_MAP ? 2 * head.count : head.count;
-        } else if (head.shape >= SHAPE_TEXT) {
-            cursor->at += head.count;
+        if (!is_nest(head.shape)) {
+            cursor->at += follows(&head);
+        } else if (level == depth) {
+            return BAO_MSGPACK_DEEP;
+        } else {
+            left[++level] = follows(&head);
         }
     }
+}
+
+enum bao_msgpack_verdict bao_msgpack_skip_long(struct bao_msgpack *cursor,
+                                               unsigned depth)
+{
+    BAO_ASSERT(depth <= BAO_DEPTH_MAX);
+    struct head head;
+    enum bao_msgpack_verdict verdict = head_of(cursor, &head);
+    if (verdict != BAO_MSGPACK_VALID) {
+        return verdict;
+    }
+    if (is_nest(head.shape)) {
+        return skip_nest(cursor, depth);
+    }
+    cursor->at += head.bytes + follows(&head);
+    return BAO_MSGPACK_VALID;
 }
 
 enum bao_msgpack_verdict bao_msgpack_check(struct bao_span bytes,
@@ -209,7 +237,7 @@ read_run(struct bao_msgpack *cursor, enum shape shape, struct bao_span *run)
     return true;
 }
 
-bool bao_msgpack_text(struct bao_msgpack *cursor, struct bao_span *text)
+bool bao_msgpack_text_long(struct bao_msgpack *cursor, struct bao_span *text)
 {
     return read_run(cursor, SHAPE_TEXT, text);
 }
@@ -236,7 +264,7 @@ bool bao_msgpack_array(struct bao_msgpack *cursor, uint32_t *count)
     return read_count(cursor, SHAPE_ARRAY, count);
 }
 
-bool bao_msgpack_map(struct bao_msgpack *cursor, uint32_t *count)
+bool bao_msgpack_map_long(struct bao_msgpack *cursor, uint32_t *count)
 {
     return read_count(cursor, SHAPE_MAP, count);
 }

@@ -96,26 +96,29 @@ const char *bao_operation_check_rid(const struct bao_operation *operation)
     return NULL;
 }
 
-/* Sets *entries to what all columns that are there have; 0 if there is none. */
+static size_t entries_of(const struct bao_operation *operation, uint64_t column)
+{
+    switch (column) {
+    case BAO_BIT(IDS): return bao_column64_count(operation->ids);
+    case BAO_BIT(TOKENS): return bao_column64_count(operation->tokens);
+    case BAO_BIT(LENGTHS): return bao_column32_count(operation->lengths);
+    case BAO_BIT(HEADER_LENGTHS):
+        return bao_column32_count(operation->header_lengths);
+    case BAO_BIT(PRIORITIES): return bao_column32_count(operation->priorities);
+    case BAO_BIT(DELIVERIES): return bao_column32_count(operation->deliveries);
+    default: return bao_texts_count(operation->groups);
+    }
+}
+
+/* Sets *entries to what all columns that are there have. */
 static const char *check_columns(const struct bao_operation *operation,
                                  size_t *entries)
 {
-    const size_t counts[] = {
-        bao_column64_count(operation->ids),
-        bao_column64_count(operation->tokens),
-        bao_column32_count(operation->lengths),
-        bao_column32_count(operation->header_lengths),
-        bao_column32_count(operation->priorities),
-        bao_column32_count(operation->deliveries),
-        bao_texts_count(operation->groups),
-    };
-    *entries = 0;
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
-        if (counts[i] != 0 && *entries != 0 && counts[i] != *entries) {
+    uint64_t columns = operation->present & COLUMN_KEYS;
+    *entries = entries_of(operation, columns & (~columns + 1));
+    for (columns &= columns - 1; columns != 0; columns &= columns - 1) {
+        if (entries_of(operation, columns & (~columns + 1)) != *entries) {
             return "columns differ in length";
-        }
-        if (counts[i] != 0) {
-            *entries = counts[i];
         }
     }
     return NULL;

@@ -61,8 +61,9 @@ bool bao_name_valid(struct bao_span name, size_t bytes_max)
         return false;
     }
     while (name.bytes > 0) {
-        uint32_t code = 0;
-        size_t bytes = character(name, &code);
+        uint32_t code = *name.data;
+        bool plain = code >= 0x20 && code < 0x7f; /* nearly always */
+        size_t bytes = plain ? 1 : character(name, &code);
         if (bytes == 0 || is_control(code)) {
             return false;
         }

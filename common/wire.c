@@ -37,7 +37,7 @@ bool bao_body_claim(struct bao_body_cursor *cursor,
         uint32_t length = bao_column32(operation->lengths, i);
         uint32_t is_big = length >> 31;
         big += is_big;
-        bytes += is_big != 0 ? 0 : length;
+        bytes += length & (is_big - 1); /* no branch: nothing, or all of it */
     }
     if (bytes > BAO_BODIES_BYTES_MAX || big > BAO_BIG_FRAMES_MAX) {
         return false;
@@ -99,7 +99,11 @@ static int append(void *data, const char *piece, size_t bytes)
     if (bytes > writer->capacity - writer->bytes) {
         return -1;
     }
-    memcpy(writer->data + writer->bytes, piece, bytes);
+    if (bytes == 1) { /* most pieces: no call for them */
+        writer->data[writer->bytes] = (uint8_t)*piece;
+    } else {
+        memcpy(writer->data + writer->bytes, piece, bytes);
+    }
     writer->bytes += bytes;
     return 0;
 }
