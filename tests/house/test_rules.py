@@ -35,7 +35,7 @@ PURE_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "limits.h",
 BANNED_CALLS = {
     "strcpy": "memcpy with a known length", "strcat": "snprintf",
     "sprintf": "snprintf", "vsprintf": "vsnprintf", "gets": "fgets",
-    "strtok": "strcspn", "strncpy": "memcpy", "strncat": "snprintf",
+    "strtok": "strcspn", "strncpy": "memcpy",
     "alloca": "an array of known size", "atoi": "strtoll", "atol": "strtoll",
     "tmpnam": "mkstemp", "mktemp": "mkstemp", "usleep": "nanosleep",
     "signal": "sigaction", "rand": "common/random.h",
@@ -117,7 +117,8 @@ def _():
         if room is None:
             continue
         for number, name, system in includes(file):
-            if system or (file.startswith("common/") and "/" not in name):
+            if system or ("/" not in name and
+                          file.startswith(("common/", "tests/examples/"))):
                 continue
             allowed = [room, *ROOMS[room]]
             if not any(name == a or name.startswith(a + "/")
@@ -209,10 +210,14 @@ def _():
 def _():
     names = "|".join(BANNED_CALLS)
     for file in sources():
+        if file.startswith("tests/"):
+            continue
         code = without_comments(read(file))
         for number, line in enumerate(code.split("\n"), 1):
             for found in re.finditer(rf"(?<![\w.>])({names})\s*\(", line):
                 name = found.group(1)
+                if name == "signal" and re.search(r"SIG_(DFL|IGN)", line):
+                    continue
                 yield f"{file}:{number}: {name}: use {BANNED_CALLS[name]}"
 
 
