@@ -1,0 +1,99 @@
+/*
+ * edge_connections.h - the connections behind an edge, by their descriptor.
+ *
+ * The descriptors belong to the transport library; this table only knows what
+ * they are, and never closes one. It learns of them from the library's
+ * monitor, in order: accepted, gone. A descriptor number comes back as soon
+ * as the library has closed it, so everything that acts on one first compares
+ * the kernel's socket cookie with the one noted at accept.
+ *
+ * It also counts descriptors against the limit, keeps the HELLO deadline of
+ * connections that nobody has welcomed yet, and a pidfd for each connection
+ * of a local process, so that the death of a process is told apart from the
+ * end of a connection.
+ */
+#ifndef BAO_EDGE_CONNECTIONS_H
+#define BAO_EDGE_CONNECTIONS_H
+
+#include "common/baozi.h"
+#include "common/list.h"
+
+struct bao_connection {
+    struct bao_link greeting; /* listed until it was welcomed */
+    uint64_t cookie;      /* the kernel's name of the socket, never reused */
+    uint64_t deadline_us; /* of HELLO */
+    uint64_t peer;        /* 0 = no message has come yet */
+    const char *why;      /* it was cut, and why; NULL */
+    int pidfd;            /* -1 = none */
+    uint32_t pid;
+    bool open;
+    bool local;
+    bool process_gone;
+};
+
+struct bao_connections {
+    struct bao_connection *slots; /* by descriptor */
+    struct bao_list greeting;     /* by deadline */
+    size_t slot_count;            /* the limit of descriptors */
+    size_t open_count;
+    size_t pidfd_count;
+    size_t base_count; /* descriptors that were open before */
+    size_t open_max;
+    uint64_t hello_us;
+    int epoll; /* lent: told of pidfds; data = descriptor */
+};
+
+/*
+ * Sized by the process's limit of descriptors, which the caller has raised.
+ * `open_max` 0 = as many as the limit allows; `hello_us` from accept to
+ * welcome. OK | NO_MEMORY
+ */
+BAOZI_MUST_USE enum baozi_status
+bao_connections_open(struct bao_connections *connections,
+                     size_t open_max,
+                     uint64_t hello_us,
+                     int epoll);
+void bao_connections_close(struct bao_connections *connections);
+
+/* The monitor says: accepted, on a descriptor that is not open here. The
+ * connection is cut at once if there are already too many. */
+void bao_connections_accepted(struct bao_connections *connections,
+                              int descriptor,
+                              uint64_t now_us);
+
+/* The monitor says: gone. The connection as it was, with its pidfd, which is
+ * the caller's now; `open` is false if it was not known. */
+struct bao_connection bao_connections_gone(struct bao_connections *connections,
+                                           int descriptor);
+
+/* The open connection of this descriptor, or NULL. */
+struct bao_connection *
+bao_connections_find(const struct bao_connections *connections, int descriptor);
+
+/* It said HELLO and was welcomed: no deadline any more. */
+void bao_connections_welcome(struct bao_connections *connections,
+                             struct bao_connection *connection);
+
+/* Shuts the socket down, in both directions; the monitor will say gone. */
+void bao_connections_cut(struct bao_connections *connections,
+                         struct bao_connection *connection,
+                         const char *why);
+
+/* A pidfd became readable: notes that the process is gone, and cuts. */
+void bao_connections_process_gone(struct bao_connections *connections,
+                                  int descriptor);
+
+/* Cuts those whose HELLO deadline has passed. */
+void bao_connections_expire(struct bao_connections *connections,
+                            uint64_t now_us);
+
+/* The next HELLO deadline, or UINT64_MAX. */
+uint64_t bao_connections_deadline(const struct bao_connections *connections);
+
+/* How much of the limit is used, in per cent. */
+unsigned bao_connections_load(const struct bao_connections *connections);
+
+/* True if the process that `pidfd` names has ended. */
+bool bao_process_ended(int pidfd);
+
+#endif

@@ -1,0 +1,389 @@
+/*
+ * edge_zmq.c - the edge over ZeroMQ: one ROUTER socket, one monitor.
+ *
+ * What bites here, and what is done about it, is listed as Z1..Z27 in
+ * broker/DESIGN.md.
+ */
+#include "broker/edge_zmq.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "broker/edge_zmq_inner.h"
+#include "common/check.h"
+#include "common/random.h"
+
+#define MEMORY_BYTES     (UINT64_C(1) << 30) /* reserved, touched as needed */
+#define HELLO_MS         4000u               /* 2 s for ZMTP, 2 s for HELLO */
+#define HANDSHAKE_MS     2000
+#define MESSAGES_MAX     64u
+#define BACKLOG_MAX      4096
+#define RETRY_US         10000u /* of parked messages */
+#define PAUSE_LOAD       90u    /* per cent of the descriptors */
+#define RESUME_LOAD      80u
+#define NOT_A_DESCRIPTOR UINT64_MAX /* epoll data of ZeroMQ's own */
+#define MONITOR          "inproc://baozi-monitor"
+
+/* Const all the way: the operations take a const edge. */
+static const struct bao_edge_zmq *look(const struct bao_edge *edge)
+{
+    return (const struct bao_edge_zmq *)(const void *)edge;
+}
+
+/* --- the turn --- */
+
+static void mind_the_load(struct bao_edge_zmq *edge)
+{
+    unsigned load = bao_connections_load(&edge->connections);
+    bool pause = edge->paused ? load >= RESUME_LOAD : load >= PAUSE_LOAD;
+    if (pause == edge->paused)
+        return;
+    edge->paused = pause;
+    for (size_t i = 0; i < edge->listener_count; i++) {
+        if (pause)
+            bao_listener_pause(&edge->listeners[i]);
+        else
+            bao_listener_resume(&edge->listeners[i]);
+    }
+}
+
+static void edge_turn(struct bao_edge *base, uint64_t now_us)
+{
+    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
+    struct epoll_event events[64];
+    edge->now_us = now_us;
+    bao_edge_zmq_monitor(edge);
+    int count = epoll_wait(edge->epoll, events, 64, 0);
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 != NOT_A_DESCRIPTOR)
+            bao_connections_process_gone(&edge->connections,
+                                         (int)events[i].data.u64);
+    }
+    mind_the_load(edge);
+}
+
+static void edge_admit(struct bao_edge *base, uint64_t handle)
+{
+    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
+    const struct bao_zmq_peer *peer =
+        bao_zmq_peers_by_handle(&edge->peers, handle);
+    if (peer == NULL)
+        return;
+    struct bao_connection *connection =
+        bao_connections_find(&edge->connections, peer->descriptor);
+    if (connection != NULL)
+        bao_connections_welcome(&edge->connections, connection);
+}
+
+static size_t edge_backlog(const struct bao_edge *base, uint64_t handle)
+{
+    const struct bao_zmq_peer *peer =
+        bao_zmq_peers_by_handle(&look(base)->peers, handle);
+    return peer == NULL ? 0 : peer->backlog_bytes;
+}
+
+static bool readable(void *socket)
+{
+    int events = 0;
+    size_t bytes = sizeof events;
+    return zmq_getsockopt(socket, ZMQ_EVENTS, &events, &bytes) == 0 &&
+           (events & ZMQ_POLLIN) != 0;
+}
+
+static bool edge_ready(struct bao_edge *base)
+{
+    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
+    return edge->held_back != 0 || edge->writable.count > 0 ||
+           readable(edge->router) || readable(edge->monitor);
+}
+
+static int edge_pollfd(const struct bao_edge *base)
+{
+    return look(base)->epoll;
+}
+
+static uint64_t edge_deadline(const struct bao_edge *base)
+{
+    const struct bao_edge_zmq *edge = look(base);
+    uint64_t due = bao_connections_deadline(&edge->connections);
+    struct bao_link *link = bao_list_first(&edge->closing);
+    if (link != NULL) {
+        uint64_t closed =
+            BAO_OF(link, struct bao_zmq_peer, closing)->closed_due_us;
+        due = closed < due ? closed : due;
+    }
+    if (edge->parked.count > 0 && edge->now_us + RETRY_US < due)
+        due = edge->now_us + RETRY_US;
+    return due;
+}
+
+static const struct bao_edge_operations operations = {
+    .turn = edge_turn,
+    .next = bao_edge_zmq_next,
+    .send = bao_edge_zmq_send,
+    .flush = bao_edge_zmq_flush,
+    .admit = edge_admit,
+    .close = bao_edge_zmq_cut,
+    .backlog = edge_backlog,
+    .ready = edge_ready,
+    .pollfd = edge_pollfd,
+    .deadline = edge_deadline,
+};
+
+/* --- opening --- */
+
+static bool
+refuse_zmq(struct bao_problem *problem, const char *what, const char *url)
+{
+    int error = zmq_errno();
+    *problem = (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
+    bao_problem_what(problem, "cannot listen%s%s", *url ? " on " : "", url);
+    bao_problem_why(problem, "%s: %s", what, zmq_strerror(error));
+    bao_problem_remedy(problem,
+                       "%s",
+                       error == EADDRINUSE
+                           ? "end the program that listens there, or listen "
+                             "somewhere else with --listen"
+                           : "mend that, or listen somewhere else with "
+                             "--listen");
+    return false;
+}
+
+static bool set_number(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
+}
+
+/* New connections wait here while we pause: never more than fit below the
+ * limit of descriptors, else the I/O thread would spin on EMFILE [Z13]. */
+static int backlog_for(size_t descriptors)
+{
+    size_t backlog = descriptors / 20;
+    if (backlog < 4)
+        backlog = 4;
+    return backlog > BACKLOG_MAX ? BACKLOG_MAX : (int)backlog;
+}
+
+static bool set_options(struct bao_edge_zmq *edge,
+                        const struct bao_edge_zmq_config *config)
+{
+    void *router = edge->router;
+    int messages =
+        (int)(config->messages_max != 0 ? config->messages_max : MESSAGES_MAX);
+    int64_t bytes_max = (int64_t)config->frame_bytes_max;
+    if (bytes_max == 0)
+        bytes_max = BAO_ITEM_BYTES_MAX + BAO_ITEM_HEADER_BYTES_MAX;
+    return set_number(router, ZMQ_ROUTER_HANDOVER, 0) &&
+           set_number(router, ZMQ_ROUTER_MANDATORY, 1) &&
+           set_number(router, ZMQ_SNDTIMEO, 0) &&
+           set_number(router, ZMQ_RCVTIMEO, 0) &&
+           set_number(router, ZMQ_LINGER, 0) &&
+           set_number(router, ZMQ_RCVHWM, messages) &&
+           set_number(router, ZMQ_SNDHWM, messages) &&
+           set_number(router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
+           set_number(router,
+                      ZMQ_BACKLOG,
+                      backlog_for(edge->connections.slot_count)) &&
+           set_number(router, ZMQ_TCP_KEEPALIVE, 1) &&
+           set_number(router, ZMQ_TCP_KEEPALIVE_IDLE, 60) &&
+           set_number(router, ZMQ_TCP_KEEPALIVE_INTVL, 10) &&
+           set_number(router, ZMQ_TCP_KEEPALIVE_CNT, 6) &&
+           set_number(router, ZMQ_IPV6, 1) &&
+           zmq_setsockopt(
+               router, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0;
+}
+
+/* Lets epoll wake us for one of the two sockets. */
+static bool watch(struct bao_edge_zmq *edge, void *socket)
+{
+    int descriptor;
+    size_t bytes = sizeof descriptor;
+    struct epoll_event event = {.events = EPOLLIN,
+                                .data = {.u64 = NOT_A_DESCRIPTOR}};
+    return zmq_getsockopt(socket, ZMQ_FD, &descriptor, &bytes) == 0 &&
+           epoll_ctl(edge->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
+}
+
+static bool open_sockets(struct bao_edge_zmq *edge,
+                         const struct bao_edge_zmq_config *config)
+{
+    int events =
+        ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
+    /* Routing ids count up from rand(); unseeded, anybody could know the next
+     * one and end the broker with it [Z7]. */
+    srand((unsigned)bao_random_number());
+    edge->context = zmq_ctx_new();
+    if (edge->context == NULL)
+        return false;
+    edge->router = zmq_socket(edge->context, ZMQ_ROUTER);
+    if (edge->router == NULL || !set_options(edge, config) ||
+        zmq_socket_monitor(edge->router, MONITOR, events) != 0)
+        return false;
+    edge->monitor = zmq_socket(edge->context, ZMQ_PAIR);
+    return edge->monitor != NULL && set_number(edge->monitor, ZMQ_RCVHWM, 0) &&
+           set_number(edge->monitor, ZMQ_LINGER, 0) &&
+           zmq_connect(edge->monitor, MONITOR) == 0 &&
+           watch(edge, edge->router) && watch(edge, edge->monitor);
+}
+
+static bool open_listener(struct bao_edge_zmq *edge,
+                          const char *url,
+                          struct bao_problem *problem)
+{
+    struct bao_listener *listener = &edge->listeners[edge->listener_count];
+    size_t bytes = sizeof listener->address;
+    if (!bao_listener_open(listener, url, problem))
+        return false;
+    edge->listener_count++;
+    /* The socket file gets its rights from the mask: owner and group. */
+    mode_t mask = umask(007);
+    int answer = zmq_bind(edge->router, url);
+    (void)umask(mask);
+    if (answer != 0)
+        return refuse_zmq(problem, "bind", url);
+    if (zmq_getsockopt(
+            edge->router, ZMQ_LAST_ENDPOINT, listener->address, &bytes) != 0)
+        return refuse_zmq(problem, "asking for the address", url);
+    listener->descriptor = bao_edge_zmq_listening(edge);
+    return true;
+}
+
+static bool open_memory(struct bao_edge_zmq *edge)
+{
+    edge->memory = mmap(NULL,
+                        MEMORY_BYTES,
+                        PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                        -1,
+                        0);
+    if (edge->memory == MAP_FAILED) {
+        edge->memory = NULL;
+        return false;
+    }
+    edge->arena = bao_arena_init(edge->memory, MEMORY_BYTES);
+    bao_pool_init(&edge->frames, edge->arena, sizeof(struct bao_zmq_frame));
+    return bao_zmq_peers_open(&edge->peers, edge->arena);
+}
+
+/* As many descriptors as the system lets us have. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
+{
+    struct bao_edge_zmq *edge = calloc(1, sizeof *edge);
+    uint64_t hello_ms = config->hello_ms != 0 ? config->hello_ms : HELLO_MS;
+    if (edge == NULL)
+        return NULL;
+    edge->edge.operations = &operations;
+    bao_list_init(&edge->closing);
+    bao_list_init(&edge->parked);
+    bao_list_init(&edge->writable);
+    edge->epoll = epoll_create1(EPOLL_CLOEXEC);
+    raise_limit();
+    if (edge->epoll < 0 || !open_memory(edge) ||
+        bao_connections_open(&edge->connections,
+                             config->clients_max,
+                             hello_ms * 1000,
+                             edge->epoll) != BAOZI_OK) {
+        bao_edge_zmq_close(&edge->edge, 0);
+        return NULL;
+    }
+    return edge;
+}
+
+bool bao_edge_zmq_open(const struct bao_edge_zmq_config *config,
+                       struct bao_edge **edge,
+                       struct bao_problem *problem)
+{
+    BAO_ASSERT(config->url_count <= BAO_LISTENERS_MAX);
+    struct bao_edge_zmq *made = make(config);
+    if (made == NULL) {
+        *problem = (struct bao_problem){.exit_code = BAO_EXIT_IO};
+        bao_problem_what(problem, "cannot make room for connections");
+        bao_problem_why(problem, "memory or descriptors ran out");
+        bao_problem_remedy(problem, "raise the limits of this process");
+        return false;
+    }
+    bool good = open_sockets(made, config);
+    if (!good)
+        (void)refuse_zmq(problem, "making the sockets", "");
+    for (size_t i = 0; good && i < config->url_count; i++)
+        good = open_listener(made, config->urls[i], problem);
+    if (!good) {
+        bao_edge_zmq_close(&made->edge, 0);
+        return false;
+    }
+    *edge = &made->edge;
+    return true;
+}
+
+static void close_peers(struct bao_edge_zmq *edge)
+{
+    for (;;) {
+        struct bao_table_node *node = bao_table_any(&edge->peers.table);
+        if (node == NULL)
+            break;
+        struct bao_zmq_peer *peer = BAO_OF(node, struct bao_zmq_peer, node);
+        bao_edge_zmq_unpark(edge, peer);
+        if (bao_link_is_listed(&peer->closing))
+            bao_list_remove(&edge->closing, &peer->closing);
+        if (peer->pidfd >= 0)
+            (void)close(peer->pidfd);
+        bao_zmq_peers_remove(&edge->peers, peer);
+    }
+    bao_zmq_peers_close(&edge->peers);
+}
+
+void bao_edge_zmq_close(struct bao_edge *base, int linger_ms)
+{
+    if (base == NULL)
+        return;
+    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
+    if (edge->memory != NULL) {
+        bao_edge_zmq_forget(edge);
+        close_peers(edge);
+        BAO_ASSERT(edge->frames.taken == 0);
+    }
+    if (edge->router != NULL) {
+        (void)zmq_socket_monitor(edge->router, NULL, 0);
+        (void)set_number(edge->router, ZMQ_LINGER, linger_ms);
+        (void)zmq_close(edge->router);
+    }
+    if (edge->monitor != NULL)
+        (void)zmq_close(edge->monitor);
+    while (edge->context != NULL && zmq_ctx_term(edge->context) != 0 &&
+           errno == EINTR)
+        continue;
+    for (size_t i = 0; i < edge->listener_count; i++)
+        bao_listener_close(&edge->listeners[i]);
+    bao_connections_close(&edge->connections);
+    if (edge->memory != NULL)
+        (void)munmap(edge->memory, MEMORY_BYTES);
+    if (edge->epoll >= 0)
+        (void)close(edge->epoll);
+    free(edge);
+}
+
+const char *bao_edge_zmq_address(const struct bao_edge *edge, size_t i)
+{
+    BAO_ASSERT(i < look(edge)->listener_count);
+    return look(edge)->listeners[i].address;
+}
+
+size_t bao_edge_zmq_connections(const struct bao_edge *edge)
+{
+    return look(edge)->connections.open_count;
+}

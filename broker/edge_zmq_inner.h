@@ -1,0 +1,85 @@
+/*
+ * edge_zmq_inner.h - what the files of the ZeroMQ edge share.
+ *
+ * edge_zmq.c opens, closes and turns; edge_zmq_receive.c takes messages and
+ * deaths in; edge_zmq_send.c sends and parks. No other file includes this.
+ */
+#ifndef BAO_EDGE_ZMQ_INNER_H
+#define BAO_EDGE_ZMQ_INNER_H
+
+#include <zmq.h>
+
+#include "broker/edge_connections.h"
+#include "broker/edge_listen.h"
+#include "broker/edge_zmq.h"
+#include "broker/edge_zmq_peers.h"
+#include "common/pool.h"
+
+struct bao_zmq_frame {
+    struct bao_frame frame;
+    struct bao_pool *pool;
+    zmq_msg_t message;
+};
+
+struct bao_edge_zmq {
+    struct bao_edge edge;
+    void *context;
+    void *router;
+    void *monitor;
+    void *memory;
+    struct bao_arena *arena;
+    struct bao_pool frames;
+    struct bao_connections connections;
+    struct bao_zmq_peers peers;
+    struct bao_list closing;  /* peers without connection, by due time */
+    struct bao_list parked;   /* peers to try again: they have messages */
+    struct bao_list writable; /* peers to tell of: they have none */
+    struct bao_listener listeners[BAO_LISTENERS_MAX];
+    size_t listener_count;
+    int epoll;
+    bool paused;
+    uint64_t now_us;
+    /* The message last received. */
+    struct bao_frame *parts[BAO_PARTS_MAX];
+    uint32_t part_count;
+    const char *malformed;
+    uint32_t routing;
+    int descriptor;
+    uint64_t held_back; /* its peer, if OPENED was told first; or 0 */
+};
+
+static inline struct bao_edge_zmq *bao_edge_zmq_of(struct bao_edge *edge)
+{
+    return (struct bao_edge_zmq *)(void *)edge;
+}
+
+/* --- edge_zmq_receive.c --- */
+
+bool bao_edge_zmq_next(struct bao_edge *base, struct bao_edge_event *event);
+
+/* Takes in what the monitor says. */
+void bao_edge_zmq_monitor(struct bao_edge_zmq *edge);
+
+/* The socket that the monitor reported as listening last, or -1. */
+int bao_edge_zmq_listening(struct bao_edge_zmq *edge);
+
+/* Gives up the frames of the message last received. */
+void bao_edge_zmq_forget(struct bao_edge_zmq *edge);
+
+/* This peer's connection is gone: CLOSED with `why` follows. */
+void bao_edge_zmq_dies(struct bao_edge_zmq *edge,
+                       struct bao_zmq_peer *peer,
+                       const char *why);
+
+/* --- edge_zmq_send.c --- */
+
+enum bao_sent bao_edge_zmq_send(struct bao_edge *base,
+                                uint64_t handle,
+                                const struct bao_outgoing *message);
+void bao_edge_zmq_flush(struct bao_edge *base);
+void bao_edge_zmq_cut(struct bao_edge *base, uint64_t handle, const char *why);
+
+/* Forgets what waits for this peer, and takes it off the lists. */
+void bao_edge_zmq_unpark(struct bao_edge_zmq *edge, struct bao_zmq_peer *peer);
+
+#endif
