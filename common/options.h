@@ -97,7 +97,7 @@ struct bao_program {
     const struct bao_option *options;
     const struct bao_operand *operands; /* NULL: none */
     const char *examples;               /* lines for --help; NULL: none */
-    const char *notes; /* paragraph before the exit codes; NULL: none */
+    const char *notes; /* a paragraph, broken into lines here; NULL: none */
     const char *exits; /* what 0 and 1 mean here; NULL: the usual text */
 };
 

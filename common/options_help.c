@@ -83,12 +83,13 @@ static const char *value_word(const struct bao_option *option)
     return NULL;
 }
 
-/* Prints `text` from column `column` on, broken at words. */
+/* Prints `text` from column `column` on, broken at words; its own newlines
+ * count as spaces. */
 static void print_wrapped(FILE *out, size_t column, const char *text)
 {
     size_t at = column;
     while (*text != '\0') {
-        size_t bytes = strcspn(text, " ");
+        size_t bytes = strcspn(text, " \n");
         if (at > column && at + 1 + bytes > LINE_WIDTH) {
             (void)fprintf(out, "\n%*s", (int)column, "");
             at = column;
@@ -99,7 +100,7 @@ static void print_wrapped(FILE *out, size_t column, const char *text)
         (void)fprintf(out, "%.*s", (int)bytes, text);
         at += bytes;
         text += bytes;
-        while (*text == ' ')
+        while (*text == ' ' || *text == '\n')
             text++;
     }
     (void)fputc('\n', out);
@@ -135,8 +136,8 @@ static void print_option(FILE *out, const struct bao_option *option)
     if (option->takes == BAO_TAKES_TEXTS && used < sizeof text)
         used += (size_t)snprintf(
             text + used, sizeof text - used, "; may be repeated");
-    if (option->initial != NULL && option->takes != BAO_TAKES_NOTHING &&
-        used < sizeof text)
+    if (option->initial != NULL && option->initial[0] != '\0' &&
+        option->takes != BAO_TAKES_NOTHING && used < sizeof text)
         used += (size_t)snprintf(
             text + used, sizeof text - used, " (default: %s)", option->initial);
     if (option->environment != NULL && used < sizeof text)
@@ -178,8 +179,10 @@ void bao_options_help(const struct bao_program *program, FILE *out)
     print_row(out, "      --version", "show the version and end");
     if (program->examples != NULL)
         (void)fprintf(out, "\nExamples:\n%s", program->examples);
-    if (program->notes != NULL)
-        (void)fprintf(out, "\n%s", program->notes);
+    if (program->notes != NULL) {
+        (void)fputc('\n', out);
+        print_wrapped(out, 0, program->notes);
+    }
     (void)fputs("\nExit codes:\n  ", out);
     print_wrapped(
         out,

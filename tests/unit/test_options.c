@@ -95,6 +95,8 @@ static const struct bao_program program = {
     .options = options,
     .operands = operands,
     .examples = "  baozi-test jobs\n",
+    .notes = "A paragraph that is far longer than the eighty columns which a "
+             "line of the help may have, so that it must be broken.",
 };
 
 struct world {
