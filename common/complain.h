@@ -5,7 +5,7 @@
  *
  *     baozi-worker: unknown option --exce
  *       why: baozi-worker has no such option
- *       do:  did you mean --exec?
+ *       do: did you mean --exec?
  *
  * Whoever complains also learns the exit code of SPEC S11.
  */

@@ -7,7 +7,7 @@
 #include "common/options.h"
 
 #define WORD_BYTES_MAX 64u /* longer words have no neighbours */
-#define LEFT_WIDTH     26  /* columns before the explanation */
+#define LEFT_WIDTH     28  /* columns before the explanation */
 #define LINE_WIDTH     79u
 
 /* --- the nearest word --- */
