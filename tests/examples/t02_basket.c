@@ -52,7 +52,7 @@ static int late_cook(int number)
     sleep_ms(200);
     enum baozi_status status = put(number, 0);
     baozi_close(client);
-    return status;
+    return (int)status;
 }
 
 int main(void)
