@@ -6,6 +6,7 @@
  */
 #include "common/operation_check.h"
 
+#include "common/baozi.h"
 #include "common/texts.h"
 
 /* Every answer may have these, whatever its verb. */
@@ -63,6 +64,23 @@ static const char *check_answer_keys(const struct bao_operation *operation,
         return "the verb's answer has no options or readings";
     }
     return NULL;
+}
+
+/* Whoever reads an answer's items needs all three; a row has one body. */
+static const char *check_answer_items(const struct bao_operation *operation)
+{
+    const uint64_t items = BAO_BIT(IDS) | BAO_BIT(TOKEN) | BAO_BIT(LENGTHS);
+    if (operation->verb == BAO_VERB_GET) {
+        bool some =
+            (operation->present & items) != 0 || operation->status == BAOZI_OK;
+        return some && !bao_has(operation, items)
+                   ? "ids, token and lengths come together"
+                   : NULL;
+    }
+    return bao_has(operation, BAO_BIT(LENGTHS)) &&
+                   bao_column32_count(operation->lengths) != 1
+               ? "the answer has one length"
+               : NULL;
 }
 
 static bool is_vector(uint64_t verb)
@@ -212,6 +230,9 @@ const char *bao_operation_check(const struct bao_operation *operation)
                           : check_request_keys(operation, required, optional);
     if (why == NULL) {
         why = bao_operation_check_rid(operation);
+    }
+    if (why == NULL && bao_is_answer(operation)) {
+        why = check_answer_items(operation);
     }
     if (why == NULL && (operation->present & COLUMN_KEYS) != 0) {
         why = check_vectors(operation);

@@ -170,6 +170,11 @@ static void mend(struct maker *maker, bool answer, struct bao_operation *op)
         uint64_t both = BAO_BIT(IDS) | BAO_BIT(TOKENS);
         op->present = bao_has(op, both) ? op->present : op->present & ~both;
     }
+    if (answer && op->verb == BAO_VERB_GET) { /* its items, or none */
+        uint64_t items = BAO_BIT(IDS) | BAO_BIT(TOKEN) | BAO_BIT(LENGTHS);
+        op->present = bao_has(op, items) ? op->present : op->present & ~items;
+        op->status += op->status == 0 && !bao_has(op, items);
+    }
     bool lonely = !bao_has(op, BAO_BIT(LENGTHS));
     if (lonely) {
         op->present &= ~BAO_BIT(HEADER_LENGTHS);
@@ -210,6 +215,11 @@ bool random_operation(random_source *source,
     uint64_t always = required;
     maker.entries = 1 + (size_t)source(RANDOM_ENTRIES);
     memory->columns_used = memory->texts_used = memory->lists_used = 0;
+    bool one_body = verb == BAO_VERB_WAIT || verb == BAO_VERB_PEEK ||
+                    verb == BAO_VERB_BROWSE;
+    if (answer && one_body) {
+        maker.entries = 1;
+    }
     if (answer) {
         always = BAO_BIT(RID) | BAO_BIT(STATUS);
         optional = answers | BAO_BIT(FLAGS) | BAO_BIT(ERROR) | BAO_BIT(COUNT);

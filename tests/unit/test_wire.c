@@ -84,12 +84,13 @@ static void fill_a_header(uint64_t seed)
     size_t count = 0;
     for (;;) {
         uint64_t verb = all_verbs[model_random(40)];
+        struct bao_body_cursor with = claim;
         if (!random_operation(model_random,
                               verb,
                               model_random(2) == 0,
                               &random[count],
                               &sent[count]) ||
-            !bao_body_claim(&claim, &sent[count])) {
+            !bao_body_claim(&with, &sent[count])) {
             continue;
         }
         size_t bytes = writer.bytes;
@@ -102,6 +103,7 @@ static void fill_a_header(uint64_t seed)
             assert_memory_equal(memory, before, bytes);
             break;
         }
+        claim = with;
         count++;
     }
     static struct bao_reader reader;
