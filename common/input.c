@@ -20,12 +20,12 @@ void bao_input_init(struct bao_input *input,
                     int fd,
                     enum bao_input_split split,
                     size_t item_bytes_max,
-                    const volatile sig_atomic_t *stop)
+                    int stop_fd)
 {
     *input = (struct bao_input){.fd = fd,
                                 .split = split,
                                 .item_bytes_max = item_bytes_max,
-                                .stop = stop};
+                                .stop_fd = stop_fd};
 }
 
 void bao_input_fini(struct bao_input *input)
@@ -35,18 +35,16 @@ void bao_input_fini(struct bao_input *input)
     input->capacity = 0;
 }
 
-int bao_input_wait(int fd, int64_t wait_ms)
+int bao_input_wait(int fd, int stop_fd, int64_t wait_ms)
 {
-    struct pollfd poller = {.fd = fd, .events = POLLIN};
+    struct pollfd polled[2] = {{.fd = stop_fd, .events = POLLIN},
+                               {.fd = fd, .events = POLLIN}};
     struct timespec wait = {.tv_sec = (time_t)(wait_ms / 1000),
                             .tv_nsec = (long)(wait_ms % 1000) * 1000000};
-    sigset_t none;
-    (void)sigemptyset(&none);
-    int ready =
-        ppoll(&poller, fd < 0 ? 0 : 1, wait_ms < 0 ? NULL : &wait, &none);
-    if (ready < 0)
+    int ready = ppoll(polled, 2, wait_ms < 0 ? NULL : &wait, NULL);
+    if (ready > 0 && polled[0].revents != 0)
         return -1;
-    return ready > 0 ? 1 : 0;
+    return ready > 0 ? 1 : 0; /* a signal: not readable yet */
 }
 
 /* Makes room for at least one more byte. False: no memory. */
@@ -82,13 +80,11 @@ static enum bao_input_found read_more(struct bao_input *input)
         return BAO_INPUT_FAILED;
     }
     for (;;) {
-        if (input->stop != NULL && *input->stop != 0)
-            return BAO_INPUT_STOPPED;
-        int ready = bao_input_wait(input->fd, -1);
-        if (ready < 0 && errno == EINTR)
-            continue;
+        int ready = bao_input_wait(input->fd, input->stop_fd, -1);
         if (ready < 0)
-            return BAO_INPUT_FAILED;
+            return BAO_INPUT_STOPPED;
+        if (ready == 0)
+            continue;
         ssize_t got = read(input->fd,
                            input->buffer + input->end,
                            input->capacity - input->end);

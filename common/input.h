@@ -3,13 +3,12 @@
  *
  * An item is a line (without its newline), a text between NULs, or a whole
  * file. Any number of items may come; none may be larger than the limit, and
- * memory holds one item at a time. Reading ends early when a signal handler
- * sets the caller's flag.
+ * memory holds one item at a time. Reading ends early when the caller's stop
+ * descriptor becomes readable; a signal handler may write to it.
  */
 #ifndef BAO_INPUT_H
 #define BAO_INPUT_H
 
-#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,7 +21,7 @@ enum bao_input_split {
 enum bao_input_found {
     BAO_INPUT_ITEM,
     BAO_INPUT_END,
-    BAO_INPUT_STOPPED, /* the stop flag is set */
+    BAO_INPUT_STOPPED, /* the stop descriptor is readable */
     BAO_INPUT_TOO_BIG, /* this item is larger than the limit */
     BAO_INPUT_FAILED   /* errno tells; NO_MEMORY is ENOMEM */
 };
@@ -32,7 +31,7 @@ struct bao_input {
     int fd; /* lent; not closed here */
     enum bao_input_split split;
     size_t item_bytes_max;
-    const volatile sig_atomic_t *stop; /* NULL: never */
+    int stop_fd;     /* lent; -1: never */
     uint64_t number; /* of the item found last in this file, from 1 */
     uint8_t *buffer;
     size_t capacity;
@@ -42,15 +41,12 @@ struct bao_input {
     int at_end;     /* the file has no more */
 };
 
-/*
- * Begins to read `fd`. Signals that set *stop should be blocked in the
- * calling thread: they are let in while reading waits, so none is missed.
- */
+/* Begins to read `fd`; reading stops when `stop_fd` (-1: none) is readable. */
 void bao_input_init(struct bao_input *input,
                     int fd,
                     enum bao_input_split split,
                     size_t item_bytes_max,
-                    const volatile sig_atomic_t *stop);
+                    int stop_fd);
 
 /* The next item; it is lent until the next call. After TOO_BIG or FAILED
  * nothing more can be read. */
@@ -59,10 +55,8 @@ bao_input_next(struct bao_input *input, const uint8_t **data, size_t *bytes);
 
 void bao_input_fini(struct bao_input *input);
 
-/*
- * Waits at most `wait_ms` for `fd` to be readable (-1: for nothing but the
- * time) with all signals let in. 1 readable, 0 not, -1 a signal came.
- */
-int bao_input_wait(int fd, int64_t wait_ms);
+/* Waits at most `wait_ms` (-1: no end) for `fd` (-1: for nothing but the
+ * time). 1 it is readable, 0 it is not, -1 stop_fd is readable. */
+int bao_input_wait(int fd, int stop_fd, int64_t wait_ms);
 
 #endif

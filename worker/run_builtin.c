@@ -9,7 +9,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "common/random.h"
 #include "common/text.h"
 #include "worker/runner.h"
 
@@ -48,18 +47,12 @@ static void sleep_ms(uint64_t ms)
         ;
 }
 
-static uint64_t draw_ms(const struct bao_settings *settings)
-{
-    uint64_t range = settings->sleep_most_ms - settings->sleep_least_ms;
-    return settings->sleep_least_ms + bao_random_number() % (range + 1);
-}
-
 /* The tutorial's consumer: sleeps, then says what was eaten. */
 static void eat(const struct builtin *builtin, const struct bao_task *task)
 {
     char what[256];
     char line[320];
-    sleep_ms(draw_ms(builtin->settings));
+    sleep_ms(bao_range_draw(builtin->settings->takes));
     (void)bao_write_escaped(what, sizeof what, task->payload, task->bytes);
     int bytes =
         snprintf(line, sizeof line, "%d eats %s\n", (int)getpid(), what);
@@ -75,7 +68,9 @@ static void sleep_for(const struct builtin *builtin,
     uint64_t ms;
     if (task->bytes < sizeof text)
         memcpy(text, task->payload, task->bytes);
-    sleep_ms(bao_read_duration(text, &ms) ? ms : draw_ms(builtin->settings));
+    sleep_ms(bao_read_duration(text, &ms)
+                 ? ms
+                 : bao_range_draw(builtin->settings->takes));
 }
 
 static void upper(struct builtin *builtin,

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "common/text.h"
-
 static const struct bao_operand operands[] = {
     {.name = "QUEUE",
      .offset = offsetof(struct bao_settings, queue),
@@ -141,20 +139,6 @@ const struct bao_program bao_worker_program = {
 
 #undef AT
 
-bool bao_read_range(const char *text, uint64_t *least_ms, uint64_t *most_ms)
-{
-    char first[64];
-    const char *dash = strchr(text, '-');
-    size_t length = dash == NULL ? strlen(text) : (size_t)(dash - text);
-    if (length >= sizeof first)
-        return false;
-    memcpy(first, text, length);
-    first[length] = '\0';
-    return bao_read_duration(first, least_ms) &&
-           bao_read_duration(dash == NULL ? first : dash + 1, most_ms) &&
-           *least_ms <= *most_ms;
-}
-
 static bool usage(struct bao_problem *problem,
                   const char *what,
                   const char *why,
@@ -260,9 +244,7 @@ bool bao_settings_check(struct bao_settings *settings,
                      "--quiet and --verbose together",
                      "one asks for less, the other for more",
                      "choose one");
-    if (!bao_read_range(settings->sleep,
-                        &settings->sleep_least_ms,
-                        &settings->sleep_most_ms))
+    if (!bao_read_range(settings->sleep, &settings->takes))
         return usage(problem,
                      "--sleep: this is no duration",
                      "a duration like 200ms, or a range like 1s-3s with the "

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "common/options.h"
+#include "common/range.h"
 #include "worker/command.h"
 
 #define BAO_WORKER_CHILDREN_MAX 1024
@@ -49,8 +50,7 @@ struct bao_settings {
     /* made from the above */
     enum bao_runs runs;
     struct bao_command command; /* of exec */
-    uint64_t sleep_least_ms;
-    uint64_t sleep_most_ms;
+    struct bao_range takes;     /* of `sleep` */
 };
 
 extern const struct bao_program bao_worker_program;
@@ -72,8 +72,5 @@ void bao_settings_fini(struct bao_settings *settings,
 bool bao_settings_check(struct bao_settings *settings,
                         const struct bao_options *options,
                         struct bao_problem *problem);
-
-/* "200ms" or "1s-3s". */
-bool bao_read_range(const char *text, uint64_t *least_ms, uint64_t *most_ms);
 
 #endif
