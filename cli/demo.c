@@ -90,22 +90,22 @@ void demo_say(const struct demo *demo, const char *text, bool eater)
 }
 
 /* "PID makes ITEM" -> ITEM; NULL if the line is not that. */
-static struct demo_item *
-read_line(struct demo *demo, const char *text, const char *verb)
+static struct demo_item *read_line(struct demo *demo, const char *text)
 {
     char *end;
     (void)strtol(text, &end, 10);
-    size_t bytes = strlen(verb);
-    if (end == text || strncmp(end, verb, bytes) != 0)
+    if (end == text || *end != ' ')
         return NULL;
-    return demo_item_find(demo, end + bytes);
+    const char *item = strchr(end + 1, ' ');
+    return item == NULL || item == end + 1 ? NULL
+                                           : demo_item_find(demo, item + 1);
 }
 
 static void
 cook_says(void *context, struct demo_process *process, const char *text)
 {
     struct demo *demo = context;
-    struct demo_item *item = read_line(demo, text, " makes ");
+    struct demo_item *item = read_line(demo, text);
     demo_say(demo, text, false);
     if (item == NULL) {
         demo->strange++;
@@ -123,7 +123,7 @@ static void
 eater_says(void *context, struct demo_process *process, const char *text)
 {
     struct demo *demo = context;
-    struct demo_item *item = read_line(demo, text, " eats ");
+    struct demo_item *item = read_line(demo, text);
     (void)process;
     demo_say(demo, text, true);
     if (item == NULL) {
@@ -228,7 +228,7 @@ static bool start_people(struct demo *demo)
                               demo->queue,
                               "--builtin",
                               "cook",
-                              "--item",
+                              "--name",
                               foods[i],
                               "--count",
                               "10",
