@@ -163,6 +163,7 @@ enum baozi_queue_option {
     BAOZI_OPTION_PAUSED /* 1 in, 2 out, 3 both */
 };
 
+/* Begins with no option set; sets one. */
 BAOZI_EXPORT void
 baozi_queue_options_init(struct baozi_queue_options *options);
 BAOZI_EXPORT void baozi_queue_option(struct baozi_queue_options *options,
@@ -443,6 +444,7 @@ enum baozi_state {
     BAOZI_STATE_PURGED
 };
 
+/* "ready" and so on; never NULL. */
 BAOZI_EXPORT const char *baozi_state_name(enum baozi_state state);
 
 struct baozi_outcome {
