@@ -25,8 +25,8 @@ struct bao_ticket {
 };
 
 bool bao_feed_init(struct bao_feed *feed,
-                   const struct bao_settings *settings,
-                   const struct bao_signals *signals,
+                   const struct bao_producer_settings *settings,
+                   const struct bao_producer_signals *signals,
                    struct baozi *client)
 {
     /* answers may be told a little after their places are free again */
@@ -168,7 +168,7 @@ static bool wait_for_rate(struct bao_feed *feed)
 }
 
 /* The dedup key of a payload; false: it is none, or too long for one. */
-static bool write_key(const struct bao_settings *settings,
+static bool write_key(const struct bao_producer_settings *settings,
                       const void *payload,
                       size_t bytes,
                       char key[BAO_KEY_BYTES_MAX],
@@ -269,7 +269,7 @@ static enum bao_fed put_alone(struct bao_feed *feed,
 enum bao_fed
 bao_feed_put(struct bao_feed *feed, const void *payload, size_t bytes)
 {
-    const struct bao_settings *settings = feed->settings;
+    const struct bao_producer_settings *settings = feed->settings;
     const struct baozi_payload whole = {.data = payload, .bytes = bytes};
     char key[BAO_KEY_BYTES_MAX];
     struct baozi_put_options options = {

@@ -22,7 +22,7 @@
 #include "producer/settings.h"
 
 /* Signals that came so far; written by their handler. */
-struct bao_signals {
+struct bao_producer_signals {
     int fd; /* an eventfd, written with each one and never read */
     volatile sig_atomic_t count;
     volatile sig_atomic_t last;
@@ -31,8 +31,8 @@ struct bao_signals {
 struct bao_ticket; /* a put under way */
 
 struct bao_feed {
-    const struct bao_settings *settings;
-    const struct bao_signals *signals;
+    const struct bao_producer_settings *settings;
+    const struct bao_producer_signals *signals;
     struct baozi *client;
     struct bao_progress progress;
     struct bao_ticket *tickets;
@@ -53,8 +53,8 @@ struct bao_feed {
 
 /* False: no memory. */
 bool bao_feed_init(struct bao_feed *feed,
-                   const struct bao_settings *settings,
-                   const struct bao_signals *signals,
+                   const struct bao_producer_settings *settings,
+                   const struct bao_producer_signals *signals,
                    struct baozi *client);
 /* After the client was closed: until then callbacks may come. */
 void bao_feed_fini(struct bao_feed *feed);

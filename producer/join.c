@@ -41,7 +41,7 @@ static void draw(struct bao_progress *progress,
     bao_progress_draw(progress, all - open, note);
 }
 
-void bao_join(struct bao_feed *feed, struct bao_joined *joined)
+void bao_producer_join(struct bao_feed *feed, struct bao_joined *joined)
 {
     int64_t timeout_ms = feed->settings->join_timeout_ms;
     uint64_t all = bao_feed_counts(feed).confirmed;

@@ -15,6 +15,6 @@ struct bao_joined {
 
 /* Joins what this client put, drawing progress; ends early by a signal or
  * --join-timeout. */
-void bao_join(struct bao_feed *feed, struct bao_joined *joined);
+void bao_producer_join(struct bao_feed *feed, struct bao_joined *joined);
 
 #endif

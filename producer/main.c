@@ -15,7 +15,7 @@
 #define WAITS_FOR_EVER_MS INT32_MAX
 #define CLOSE_MS          2000
 
-static struct bao_signals signals = {.fd = -1};
+static struct bao_producer_signals signals = {.fd = -1};
 
 static void on_signal(int number)
 {
@@ -53,7 +53,7 @@ static int interrupted(void *context)
 }
 
 static enum baozi_status declare(struct baozi *client,
-                                 const struct bao_settings *settings)
+                                 const struct bao_producer_settings *settings)
 {
     struct baozi_queue_options options;
     baozi_queue_options_init(&options);
@@ -67,7 +67,8 @@ static enum baozi_status declare(struct baozi *client,
 }
 
 /* Opens the client, waits for the broker, makes the queue. 0: all is well. */
-static int begin(const struct bao_settings *settings, struct baozi **client)
+static int begin(const struct bao_producer_settings *settings,
+                 struct baozi **client)
 {
     const char *name = bao_producer_program.name;
     const struct baozi_options options = {
@@ -128,7 +129,7 @@ static int judge_join(const struct bao_feed *feed,
 /* Puts everything, and joins if asked; the exit code. */
 static int produce(struct bao_feed *feed)
 {
-    const struct bao_settings *settings = feed->settings;
+    const struct bao_producer_settings *settings = feed->settings;
     const char *name = bao_producer_program.name;
     struct bao_problem problem = {0};
     struct bao_joined joined = {0};
@@ -154,10 +155,10 @@ static int produce(struct bao_feed *feed)
             "the broker did not answer in time",
             "look into the queue before you put these items again");
     if (settings->join && exit_code == BAO_EXIT_OK) {
-        bao_join(feed, &joined);
+        bao_producer_join(feed, &joined);
         exit_code = judge_join(feed, &joined);
     }
-    if (!bao_report(feed, &joined) && exit_code == BAO_EXIT_OK)
+    if (!bao_producer_report(feed, &joined) && exit_code == BAO_EXIT_OK)
         exit_code = bao_complain_errno(
             name, BAO_EXIT_IO, "the counts cannot be written", errno);
     return exit_code;
@@ -165,12 +166,13 @@ static int produce(struct bao_feed *feed)
 
 int main(int argc, char **argv)
 {
-    struct bao_settings settings;
+    struct bao_producer_settings settings;
     struct bao_options options;
     struct bao_feed feed;
     struct baozi *client = NULL;
     int exit_code;
-    if (!bao_settings_read(&settings, &options, argc, argv, &exit_code))
+    if (!bao_producer_settings_read(
+            &settings, &options, argc, argv, &exit_code))
         return exit_code;
     hear_signals();
     exit_code = begin(&settings, &client);
@@ -186,6 +188,6 @@ int main(int argc, char **argv)
     (void)baozi_close(client);
     if (fed)
         bao_feed_fini(&feed);
-    bao_settings_fini(&settings, &options);
+    bao_producer_settings_fini(&settings, &options);
     return exit_code;
 }

@@ -130,7 +130,7 @@ static void print_json(struct bao_feed *feed, const struct bao_joined *joined)
     json_decref(object);
 }
 
-bool bao_report(struct bao_feed *feed, const struct bao_joined *joined)
+bool bao_producer_report(struct bao_feed *feed, const struct bao_joined *joined)
 {
     if (feed->settings->format == BAO_FORMAT_JSON) {
         print_json(feed, joined);

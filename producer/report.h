@@ -8,7 +8,8 @@
 
 /* Writes the counts to stdout, as text (not if quiet) or one JSON object.
  * False: they could not be written. */
-bool bao_report(struct bao_feed *feed, const struct bao_joined *joined);
+bool bao_producer_report(struct bao_feed *feed,
+                         const struct bao_joined *joined);
 
 /* How many joined items ended otherwise than done. */
 uint64_t bao_joined_failed(const struct bao_joined *joined);

@@ -11,7 +11,7 @@
 
 #include "common/limits.h"
 
-#define AT(member) .offset = offsetof(struct bao_settings, member)
+#define AT(member) .offset = offsetof(struct bao_producer_settings, member)
 
 static const struct bao_operand operands[] = {
     {.name = "QUEUE",
@@ -147,8 +147,8 @@ static const struct bao_option options_table[] = {
      .takes = BAO_TAKES_NOTHING,
      AT(quiet),
      .help = "no progress and no counts, only errors"},
-    BAO_OPTION_URL(struct bao_settings, url),
-    BAO_OPTION_FORMAT(struct bao_settings, format),
+    BAO_OPTION_URL(struct bao_producer_settings, url),
+    BAO_OPTION_FORMAT(struct bao_producer_settings, format),
     {0}};
 
 #undef AT
@@ -183,7 +183,7 @@ static bool usage(struct bao_problem *problem,
 }
 
 /* K=V texts become pairs. */
-static bool check_headers(struct bao_settings *settings,
+static bool check_headers(struct bao_producer_settings *settings,
                           struct bao_problem *problem)
 {
     size_t bytes = 0;
@@ -212,7 +212,7 @@ static bool check_headers(struct bao_settings *settings,
     return true;
 }
 
-static bool check_files(const struct bao_settings *settings,
+static bool check_files(const struct bao_producer_settings *settings,
                         struct bao_problem *problem)
 {
     for (size_t i = 0; i < settings->files.count; i++) {
@@ -228,9 +228,9 @@ static bool check_files(const struct bao_settings *settings,
     return true;
 }
 
-bool bao_settings_check(struct bao_settings *settings,
-                        const struct bao_options *options,
-                        struct bao_problem *problem)
+bool bao_producer_settings_check(struct bao_producer_settings *settings,
+                                 const struct bao_options *options,
+                                 struct bao_problem *problem)
 {
     settings->cooks =
         bao_options_origin(options, "builtin") > BAO_ORIGIN_DEFAULT;
@@ -278,29 +278,29 @@ bool bao_settings_check(struct bao_settings *settings,
     return check_headers(settings, problem) && check_files(settings, problem);
 }
 
-bool bao_settings_read(struct bao_settings *settings,
-                       struct bao_options *options,
-                       int argc,
-                       char *const *argv,
-                       int *exit_code)
+bool bao_producer_settings_read(struct bao_producer_settings *settings,
+                                struct bao_options *options,
+                                int argc,
+                                char *const *argv,
+                                int *exit_code)
 {
     struct bao_problem problem = {0};
-    *settings = (struct bao_settings){0};
+    *settings = (struct bao_producer_settings){0};
     bao_options_init(options, &bao_producer_program, settings);
     if (!bao_options_run(options, argc, argv, exit_code)) {
         bao_options_fini(options);
         return false;
     }
-    if (!bao_settings_check(settings, options, &problem)) {
+    if (!bao_producer_settings_check(settings, options, &problem)) {
         *exit_code = bao_problem_print(&problem, bao_producer_program.name);
-        bao_settings_fini(settings, options);
+        bao_producer_settings_fini(settings, options);
         return false;
     }
     return true;
 }
 
-void bao_settings_fini(struct bao_settings *settings,
-                       struct bao_options *options)
+void bao_producer_settings_fini(struct bao_producer_settings *settings,
+                                struct bao_options *options)
 {
     for (size_t i = 0; settings->pairs != NULL && i < settings->headers.count;
          i++) {

@@ -13,7 +13,7 @@
 
 enum bao_producer_builtin { BAO_BUILTIN_COOK, BAO_BUILTIN_STEAMER };
 
-struct bao_settings {
+struct bao_producer_settings {
     const char *queue;
     struct bao_texts files;
     const char *url;
@@ -60,20 +60,20 @@ extern const struct bao_program bao_producer_program;
 
 /*
  * Reads the command line. `options` keeps the texts and is ended with
- * bao_settings_fini(). False: end with *exit_code, all was said.
+ * bao_producer_settings_fini(). False: end with *exit_code, all was said.
  */
-bool bao_settings_read(struct bao_settings *settings,
-                       struct bao_options *options,
-                       int argc,
-                       char *const *argv,
-                       int *exit_code);
-void bao_settings_fini(struct bao_settings *settings,
-                       struct bao_options *options);
+bool bao_producer_settings_read(struct bao_producer_settings *settings,
+                                struct bao_options *options,
+                                int argc,
+                                char *const *argv,
+                                int *exit_code);
+void bao_producer_settings_fini(struct bao_producer_settings *settings,
+                                struct bao_options *options);
 
 /* What is wrong with settings that were parsed well; fills what is made
- * from them. (In bao_settings_read; here for tests.) */
-bool bao_settings_check(struct bao_settings *settings,
-                        const struct bao_options *options,
-                        struct bao_problem *problem);
+ * from them. (In bao_producer_settings_read; here for tests.) */
+bool bao_producer_settings_check(struct bao_producer_settings *settings,
+                                 const struct bao_options *options,
+                                 struct bao_problem *problem);
 
 #endif

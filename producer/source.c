@@ -29,7 +29,7 @@ static enum bao_source_end bad(struct reading *reading,
                                const char *why,
                                const char *remedy)
 {
-    const struct bao_settings *settings = reading->feed->settings;
+    const struct bao_producer_settings *settings = reading->feed->settings;
     const char *unit = settings->null ? "item" : "line";
     reading->problem->exit_code = exit_code;
     if (settings->whole)
@@ -118,7 +118,7 @@ static enum bao_source_end too_big(struct reading *reading)
 static enum bao_source_end
 read_file(struct bao_feed *feed, const char *name, struct bao_problem *problem)
 {
-    const struct bao_settings *settings = feed->settings;
+    const struct bao_producer_settings *settings = feed->settings;
     bool standard = strcmp(name, "-") == 0;
     int fd = standard ? STDIN_FILENO : open(name, O_RDONLY | O_CLOEXEC);
     struct reading reading = {.feed = feed,
@@ -174,7 +174,7 @@ enum bao_source_end bao_source_read(struct bao_feed *feed,
 
 enum bao_source_end bao_source_cook(struct bao_feed *feed)
 {
-    const struct bao_settings *settings = feed->settings;
+    const struct bao_producer_settings *settings = feed->settings;
     for (uint64_t i = 0; i < settings->count; i++) {
         char bun[256];
         int bytes = snprintf(bun,

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "common/time.h"
-#include "worker/pool.h"
+#include "worker/crew.h"
 
 #define TICK_MS        200  /* how often a busy slot looks for a cancel */
 #define RETIRE_MS      5000 /* for fini() of a plugin */
@@ -43,8 +43,8 @@ void bao_status_text(int status, char *text, size_t bytes)
 static int slot_wait(void *context, int fd, short events)
 {
     struct bao_slot *slot = context;
-    struct bao_pool *pool = slot->pool;
-    int end_fd = slot->item == NULL ? pool->drain_fd : pool->leave_fd;
+    struct bao_crew *crew = slot->crew;
+    int end_fd = slot->item == NULL ? crew->drain_fd : crew->leave_fd;
     for (;;) {
         struct pollfd polled[2] = {{.fd = fd, .events = events},
                                    {.fd = end_fd, .events = POLLIN}};
@@ -76,9 +76,9 @@ static int slot_wait(void *context, int fd, short events)
  * The lock is held. */
 static void wait_changed(struct bao_slot *slot, uint64_t until_us)
 {
-    struct bao_pool *pool = slot->pool;
+    struct bao_crew *crew = slot->crew;
     if (until_us == 0) {
-        (void)pthread_cond_wait(&pool->changed, &pool->lock);
+        (void)pthread_cond_wait(&crew->changed, &crew->lock);
         return;
     }
     uint64_t now_us = bao_time_monotonic_us();
@@ -88,72 +88,72 @@ static void wait_changed(struct bao_slot *slot, uint64_t until_us)
     uint64_t at_ns = (uint64_t)at.tv_nsec + left_us % 1000000 * 1000;
     at.tv_sec += (time_t)(left_us / 1000000 + at_ns / 1000000000);
     at.tv_nsec = (long)(at_ns % 1000000000);
-    (void)pthread_cond_timedwait(&pool->changed, &pool->lock, &at);
+    (void)pthread_cond_timedwait(&crew->changed, &crew->lock, &at);
 }
 
 bool bao_child_is_there(struct bao_slot *slot)
 {
-    (void)pthread_mutex_lock(&slot->pool->lock);
+    (void)pthread_mutex_lock(&slot->crew->lock);
     bool there = slot->asked && slot->channel.fd >= 0;
-    (void)pthread_mutex_unlock(&slot->pool->lock);
+    (void)pthread_mutex_unlock(&slot->crew->lock);
     return there;
 }
 
 /* Closes our end under the lock: the main thread may be looking at it. */
 static void close_channel(struct bao_slot *slot)
 {
-    (void)pthread_mutex_lock(&slot->pool->lock);
+    (void)pthread_mutex_lock(&slot->crew->lock);
     bao_channel_close(&slot->channel);
-    (void)pthread_mutex_unlock(&slot->pool->lock);
+    (void)pthread_mutex_unlock(&slot->crew->lock);
 }
 
 int bao_child_wait(struct bao_slot *slot)
 {
-    (void)pthread_mutex_lock(&slot->pool->lock);
+    (void)pthread_mutex_lock(&slot->crew->lock);
     while (slot->asked)
         wait_changed(slot, 0);
     int status = slot->status;
-    (void)pthread_mutex_unlock(&slot->pool->lock);
+    (void)pthread_mutex_unlock(&slot->crew->lock);
     close_channel(slot);
     return status;
 }
 
 int bao_child_kill(struct bao_slot *slot)
 {
-    struct bao_pool *pool = slot->pool;
-    (void)pthread_mutex_lock(&pool->lock);
+    struct bao_crew *crew = slot->crew;
+    (void)pthread_mutex_lock(&crew->lock);
     while (slot->asked && slot->pid == 0)
         wait_changed(slot, 0);
     if (slot->asked)
-        (void)bao_spawner_ask_kill(&pool->spawner, slot->number, slot->pid);
-    (void)pthread_mutex_unlock(&pool->lock);
+        (void)bao_spawner_ask_kill(&crew->spawner, slot->number, slot->pid);
+    (void)pthread_mutex_unlock(&crew->lock);
     return bao_child_wait(slot);
 }
 
 void bao_child_retire(struct bao_slot *slot)
 {
-    struct bao_pool *pool = slot->pool;
+    struct bao_crew *crew = slot->crew;
     uint64_t until_us = bao_time_monotonic_us() + RETIRE_MS * 1000u;
     close_channel(slot); /* the child sees the end and ends */
-    (void)pthread_mutex_lock(&pool->lock);
+    (void)pthread_mutex_lock(&crew->lock);
     while (slot->asked && bao_time_monotonic_us() < until_us &&
-           bao_pool_phase(pool) != BAO_PHASE_LEAVING)
+           bao_crew_phase(crew) != BAO_PHASE_LEAVING)
         wait_changed(slot, until_us);
-    (void)pthread_mutex_unlock(&pool->lock);
+    (void)pthread_mutex_unlock(&crew->lock);
     (void)bao_child_kill(slot); /* if it is still there */
 }
 
 /* Asks the spawner; false if the phase is over or it cannot be asked. */
 static bool ask(struct bao_slot *slot)
 {
-    struct bao_pool *pool = slot->pool;
+    struct bao_crew *crew = slot->crew;
     int pair[2];
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return false;
-    (void)pthread_mutex_lock(&pool->lock);
-    while (pool->spawner.fd < 0 && bao_pool_phase(pool) == BAO_PHASE_RUNNING)
+    (void)pthread_mutex_lock(&crew->lock);
+    while (crew->spawner.fd < 0 && bao_crew_phase(crew) == BAO_PHASE_RUNNING)
         wait_changed(slot, 0);
-    bool good = bao_pool_phase(pool) == BAO_PHASE_RUNNING;
+    bool good = bao_crew_phase(crew) == BAO_PHASE_RUNNING;
     if (good) {
         bao_channel_init(&slot->channel, pair[0]);
         slot->channel.wait = slot_wait;
@@ -161,14 +161,14 @@ static bool ask(struct bao_slot *slot)
         slot->pid = 0;
         slot->tasks = 0;
         slot->asked =
-            bao_spawner_ask_start(&pool->spawner, slot->number, pair[1]);
+            bao_spawner_ask_start(&crew->spawner, slot->number, pair[1]);
         good = slot->asked;
         if (!good)
             bao_channel_close(&slot->channel);
     } else {
         (void)close(pair[0]);
     }
-    (void)pthread_mutex_unlock(&pool->lock);
+    (void)pthread_mutex_unlock(&crew->lock);
     (void)close(pair[1]);
     return good;
 }
@@ -177,24 +177,24 @@ static bool ask(struct bao_slot *slot)
  * began: the worker cannot work, so it ends. */
 static void did_not_begin(struct bao_slot *slot, bool unfit, const char *why)
 {
-    struct bao_pool *pool = slot->pool;
+    struct bao_crew *crew = slot->crew;
     slot->failures++;
-    (void)pthread_mutex_lock(&pool->lock);
-    bool fatal = !pool->begun && (unfit || slot->failures >= TRIES_MAX);
-    bool first = fatal && pool->exit_code == 0;
+    (void)pthread_mutex_lock(&crew->lock);
+    bool fatal = !crew->begun && (unfit || slot->failures >= TRIES_MAX);
+    bool first = fatal && crew->exit_code == 0;
     if (first)
-        pool->exit_code = bao_complain(
+        crew->exit_code = bao_complain(
             bao_worker_program.name,
             BAO_EXIT_CONFIGURATION,
             "no child can begin to work",
             why,
             "mend what the reason names, then start the worker again");
-    (void)pthread_mutex_unlock(&pool->lock);
+    (void)pthread_mutex_unlock(&crew->lock);
     if (fatal) {
-        bao_pool_want_drain(pool, BAO_EXIT_CONFIGURATION);
+        bao_crew_want_drain(crew, BAO_EXIT_CONFIGURATION);
         return;
     }
-    BAO_POOL_LOG(pool,
+    BAO_CREW_LOG(crew,
                  BAO_LOG_ERROR,
                  bao_event("child_unfit"),
                  bao_number("slot", slot->number),
@@ -202,7 +202,7 @@ static void did_not_begin(struct bao_slot *slot, bool unfit, const char *why)
     int wait_ms = BACKOFF_CAP_MS;
     if (slot->failures < 7)
         wait_ms = BACKOFF_MS << slot->failures;
-    struct pollfd polled = {.fd = pool->drain_fd, .events = POLLIN};
+    struct pollfd polled = {.fd = crew->drain_fd, .events = POLLIN};
     (void)poll(&polled, 1, wait_ms);
 }
 
@@ -211,7 +211,7 @@ bool bao_child_start(struct bao_slot *slot)
     struct bao_answer answer;
     char why[256] = "the child ";
     if (!ask(slot)) {
-        if (bao_pool_phase(slot->pool) == BAO_PHASE_RUNNING)
+        if (bao_crew_phase(slot->crew) == BAO_PHASE_RUNNING)
             did_not_begin(slot, false, strerror(errno));
         return false;
     }
@@ -220,9 +220,9 @@ bool bao_child_start(struct bao_slot *slot)
     enum bao_talk talk = bao_talk_read_answer(&slot->channel, &answer);
     if (talk == BAO_TALK_OK && answer.outcome == BAO_OUTCOME_READY) {
         slot->failures = 0;
-        (void)pthread_mutex_lock(&slot->pool->lock);
-        slot->pool->begun = true;
-        (void)pthread_mutex_unlock(&slot->pool->lock);
+        (void)pthread_mutex_lock(&slot->crew->lock);
+        slot->crew->begun = true;
+        (void)pthread_mutex_unlock(&slot->crew->lock);
         return true;
     }
     bool unfit = talk == BAO_TALK_OK && answer.outcome == BAO_OUTCOME_UNFIT;

@@ -1,5 +1,5 @@
 /*
- * main.c - baozi-worker: settings, client, pool, end.
+ * main.c - baozi-worker: settings, client, crew, end.
  *
  * The same program is the spawner of its own children (spawner.h).
  */
@@ -12,13 +12,13 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include "worker/pool.h"
+#include "worker/crew.h"
 
 /* Calls of the library go on for as long as the broker is away. */
 #define WAITS_FOR_EVER_MS INT32_MAX
 #define CLOSE_MS          2000
 
-static struct bao_signals signals = {.fd = -1};
+static struct bao_worker_signals signals = {.fd = -1};
 
 static void on_signal(int number)
 {
@@ -56,9 +56,9 @@ static int interrupted(void *context)
 }
 
 /* Opens the client, waits for the broker, makes the queue. 0: all is well. */
-static int begin(struct bao_pool *pool)
+static int begin(struct bao_crew *crew)
 {
-    const struct bao_settings *settings = pool->settings;
+    const struct bao_worker_settings *settings = crew->settings;
     const char *name = bao_worker_program.name;
     const struct baozi_options options = {
         .size = sizeof options,
@@ -68,27 +68,27 @@ static int begin(struct bao_pool *pool)
         .program = name,
         .interrupted = interrupted,
     };
-    enum baozi_status status = baozi_open(&options, &pool->client);
+    enum baozi_status status = baozi_open(&options, &crew->client);
     if (status == BAOZI_OK)
         status =
-            baozi_connect(pool->client, (int64_t)settings->connect_timeout_ms);
+            baozi_connect(crew->client, (int64_t)settings->connect_timeout_ms);
     if (status == BAOZI_OK)
-        status = baozi_declare(pool->client, settings->queue, NULL);
+        status = baozi_declare(crew->client, settings->queue, NULL);
     if (signals.count > 0)
         return BAO_EXIT_SIGNAL + signals.last;
     if (status != BAOZI_OK)
-        return bao_complain_status(name, pool->client, status);
+        return bao_complain_status(name, crew->client, status);
     return BAO_EXIT_OK;
 }
 
 /* What was done: a log line, or with --format json an object on stdout. */
-static void report(struct bao_pool *pool)
+static void report(struct bao_crew *crew)
 {
-    const struct bao_totals *totals = &pool->totals;
-    if (pool->settings->format == BAO_FORMAT_JSON) {
+    const struct bao_totals *totals = &crew->totals;
+    if (crew->settings->format == BAO_FORMAT_JSON) {
         json_t *object = json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I}",
                                    "queue",
-                                   pool->settings->queue,
+                                   crew->settings->queue,
                                    "done",
                                    (json_int_t)totals->done,
                                    "retried",
@@ -108,7 +108,7 @@ static void report(struct bao_pool *pool)
             json_decref(object);
         }
     }
-    BAO_POOL_LOG(pool,
+    BAO_CREW_LOG(crew,
                  BAO_LOG_INFO,
                  bao_event("end"),
                  bao_number("done", totals->done),
@@ -119,18 +119,19 @@ static void report(struct bao_pool *pool)
                  bao_number("replaced", totals->replaced));
 }
 
-static int supervise(const struct bao_settings *settings, char *const *argv)
+static int supervise(const struct bao_worker_settings *settings,
+                     char *const *argv)
 {
-    static struct bao_pool pool; /* threads may outlive the function */
-    pool.settings = settings;
-    pool.argv = argv;
+    static struct bao_crew crew; /* threads may outlive the function */
+    crew.settings = settings;
+    crew.argv = argv;
     hear_signals();
-    int exit_code = begin(&pool);
+    int exit_code = begin(&crew);
     if (exit_code == BAO_EXIT_OK) {
-        exit_code = bao_pool_run(&pool, &signals);
-        report(&pool);
+        exit_code = bao_crew_run(&crew, &signals);
+        report(&crew);
     }
-    enum baozi_status status = baozi_close(pool.client);
+    enum baozi_status status = baozi_close(crew.client);
     if (status != BAOZI_OK && exit_code == BAO_EXIT_OK)
         exit_code =
             bao_complain(bao_worker_program.name,
@@ -143,16 +144,16 @@ static int supervise(const struct bao_settings *settings, char *const *argv)
 
 int main(int argc, char **argv)
 {
-    struct bao_settings settings;
+    struct bao_worker_settings settings;
     struct bao_options options;
     int exit_code;
     int role = bao_spawner_role();
-    if (!bao_settings_read(&settings, &options, argc, argv, &exit_code))
+    if (!bao_worker_settings_read(&settings, &options, argc, argv, &exit_code))
         return exit_code;
     if (settings.format == BAO_FORMAT_JSON)
         bao_log_format_set(BAO_LOG_JSON);
     exit_code = role >= 0 ? bao_spawner_main(&settings, role)
                           : supervise(&settings, argv);
-    bao_settings_fini(&settings, &options);
+    bao_worker_settings_fini(&settings, &options);
     return exit_code;
 }

@@ -13,11 +13,11 @@
 #include "worker/runner.h"
 
 struct builtin {
-    const struct bao_settings *settings;
+    const struct bao_worker_settings *settings;
     uint8_t *result; /* of upper */
 };
 
-static int builtin_begin(const struct bao_settings *settings,
+static int builtin_begin(const struct bao_worker_settings *settings,
                          void **state,
                          char *error,
                          size_t error_bytes)

@@ -26,7 +26,7 @@
 #define EXIT_REJECT  65
 
 struct exec {
-    const struct bao_settings *settings;
+    const struct bao_worker_settings *settings;
     uint8_t *result; /* of --result, BAO_RESULT_BYTES_MAX */
     int child_fd;    /* readable when a process of ours ended */
 };
@@ -43,7 +43,7 @@ struct job {
     struct bao_tail tail;
 };
 
-static int exec_begin(const struct bao_settings *settings,
+static int exec_begin(const struct bao_worker_settings *settings,
                       void **state,
                       char *error,
                       size_t error_bytes)
@@ -139,7 +139,7 @@ static void set_number(const char *name, uint64_t number)
     (void)setenv(name, text, 1);
 }
 
-static void set_environment(const struct bao_settings *settings,
+static void set_environment(const struct bao_worker_settings *settings,
                             const struct bao_task *task)
 {
     char name[256];

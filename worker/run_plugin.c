@@ -16,7 +16,7 @@
 #define HEADERS_MAX (BAO_ITEM_HEADER_BYTES_MAX / 2u)
 
 struct loaded {
-    const struct bao_settings *settings;
+    const struct bao_worker_settings *settings;
     void *library;
     const struct baozi_plugin *plugin;
     void *state; /* the plugin's */
@@ -62,7 +62,7 @@ find_plugin(const char *path, void *library, char *error, size_t error_bytes)
     return plugin;
 }
 
-static int plugin_begin(const struct bao_settings *settings,
+static int plugin_begin(const struct bao_worker_settings *settings,
                         void **state,
                         char *error,
                         size_t error_bytes)

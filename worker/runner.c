@@ -1,5 +1,5 @@
 /*
- * runner.c - one child of the pool.
+ * runner.c - one child of the crew.
  *
  * It dies with the spawner (PR_SET_PDEATHSIG), leads a process group of its
  * own so that all it started can be killed at once, and adopts what its jobs
@@ -70,7 +70,7 @@ static bool work(const struct bao_handler *handler,
     }
 }
 
-int bao_runner(const struct bao_settings *settings, int fd, pid_t parent)
+int bao_runner(const struct bao_worker_settings *settings, int fd, pid_t parent)
 {
     struct bao_channel channel;
     struct bao_answer ready = {.outcome = BAO_OUTCOME_READY};

@@ -1,5 +1,5 @@
 /*
- * runner.h - one child of the pool: takes tasks from its channel, works,
+ * runner.h - one child of the crew: takes tasks from its channel, works,
  * answers; ends when the channel is closed.
  */
 #ifndef BAO_WORKER_RUNNER_H
@@ -16,7 +16,7 @@
  * delay_ms = -1; what it lends lives until the next call.
  */
 struct bao_handler {
-    int (*begin)(const struct bao_settings *settings,
+    int (*begin)(const struct bao_worker_settings *settings,
                  void **state,
                  char *error,
                  size_t error_bytes);
@@ -32,6 +32,8 @@ extern const struct bao_handler bao_builtin_handler;
 
 /* The child's whole life, just after the fork; `parent` is the spawner. Its
  * exit code: 0 when told to end, 1 when unfit or the channel broke. */
-int bao_runner(const struct bao_settings *settings, int fd, pid_t parent);
+int bao_runner(const struct bao_worker_settings *settings,
+               int fd,
+               pid_t parent);
 
 #endif

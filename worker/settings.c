@@ -12,11 +12,11 @@
 
 static const struct bao_operand operands[] = {
     {.name = "QUEUE",
-     .offset = offsetof(struct bao_settings, queue),
+     .offset = offsetof(struct bao_worker_settings, queue),
      .help = "the queue to work on; it is made if it is not there"},
     {0}};
 
-#define AT(member) .offset = offsetof(struct bao_settings, member)
+#define AT(member) .offset = offsetof(struct bao_worker_settings, member)
 
 static const struct bao_option options_table[] = {
     {.name = "children",
@@ -110,8 +110,8 @@ static const struct bao_option options_table[] = {
      .takes = BAO_TAKES_NOTHING,
      AT(verbose),
      .help = "log each item"},
-    BAO_OPTION_URL(struct bao_settings, url),
-    BAO_OPTION_FORMAT(struct bao_settings, format),
+    BAO_OPTION_URL(struct bao_worker_settings, url),
+    BAO_OPTION_FORMAT(struct bao_worker_settings, format),
     {0}};
 
 const struct bao_program bao_worker_program = {
@@ -182,7 +182,7 @@ static bool can_run(const char *name)
     }
 }
 
-static bool check_exec(struct bao_settings *settings,
+static bool check_exec(struct bao_worker_settings *settings,
                        struct bao_problem *problem)
 {
     settings->runs = BAO_RUNS_EXEC;
@@ -204,7 +204,7 @@ static bool check_exec(struct bao_settings *settings,
     return false;
 }
 
-static bool check_plugin(struct bao_settings *settings,
+static bool check_plugin(struct bao_worker_settings *settings,
                          struct bao_problem *problem)
 {
     settings->runs = BAO_RUNS_PLUGIN;
@@ -219,9 +219,9 @@ static bool check_plugin(struct bao_settings *settings,
     return false;
 }
 
-bool bao_settings_check(struct bao_settings *settings,
-                        const struct bao_options *options,
-                        struct bao_problem *problem)
+bool bao_worker_settings_check(struct bao_worker_settings *settings,
+                               const struct bao_options *options,
+                               struct bao_problem *problem)
 {
     bool builtin = was_given(options, "builtin");
     int runners = (settings->exec != NULL) + (settings->plugin != NULL) +
@@ -264,29 +264,29 @@ bool bao_settings_check(struct bao_settings *settings,
     return true;
 }
 
-bool bao_settings_read(struct bao_settings *settings,
-                       struct bao_options *options,
-                       int argc,
-                       char *const *argv,
-                       int *exit_code)
+bool bao_worker_settings_read(struct bao_worker_settings *settings,
+                              struct bao_options *options,
+                              int argc,
+                              char *const *argv,
+                              int *exit_code)
 {
     struct bao_problem problem = {0};
-    *settings = (struct bao_settings){0};
+    *settings = (struct bao_worker_settings){0};
     bao_options_init(options, &bao_worker_program, settings);
     if (!bao_options_run(options, argc, argv, exit_code)) {
         bao_options_fini(options);
         return false;
     }
-    if (!bao_settings_check(settings, options, &problem)) {
+    if (!bao_worker_settings_check(settings, options, &problem)) {
         *exit_code = bao_problem_print(&problem, bao_worker_program.name);
-        bao_settings_fini(settings, options);
+        bao_worker_settings_fini(settings, options);
         return false;
     }
     return true;
 }
 
-void bao_settings_fini(struct bao_settings *settings,
-                       struct bao_options *options)
+void bao_worker_settings_fini(struct bao_worker_settings *settings,
+                              struct bao_options *options)
 {
     bao_command_fini(&settings->command);
     bao_options_fini(options);

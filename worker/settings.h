@@ -25,7 +25,7 @@ enum bao_builtin {
 
 enum bao_runs { BAO_RUNS_EXEC, BAO_RUNS_PLUGIN, BAO_RUNS_BUILTIN };
 
-struct bao_settings {
+struct bao_worker_settings {
     const char *queue;
     const char *url;
     int format; /* enum bao_format */
@@ -57,20 +57,20 @@ extern const struct bao_program bao_worker_program;
 
 /*
  * Reads the command line. `options` keeps the texts and is ended with
- * bao_settings_fini(). False: end with *exit_code, all was said.
+ * bao_worker_settings_fini(). False: end with *exit_code, all was said.
  */
-bool bao_settings_read(struct bao_settings *settings,
-                       struct bao_options *options,
-                       int argc,
-                       char *const *argv,
-                       int *exit_code);
-void bao_settings_fini(struct bao_settings *settings,
-                       struct bao_options *options);
+bool bao_worker_settings_read(struct bao_worker_settings *settings,
+                              struct bao_options *options,
+                              int argc,
+                              char *const *argv,
+                              int *exit_code);
+void bao_worker_settings_fini(struct bao_worker_settings *settings,
+                              struct bao_options *options);
 
 /* What is wrong with settings that were parsed well; fills what is made
- * from them. (In bao_settings_read; here for tests.) */
-bool bao_settings_check(struct bao_settings *settings,
-                        const struct bao_options *options,
-                        struct bao_problem *problem);
+ * from them. (In bao_worker_settings_read; here for tests.) */
+bool bao_worker_settings_check(struct bao_worker_settings *settings,
+                               const struct bao_options *options,
+                               struct bao_problem *problem);
 
 #endif

@@ -13,7 +13,7 @@
 
 #include "common/text.h"
 #include "common/time.h"
-#include "worker/pool.h"
+#include "worker/crew.h"
 
 #define LATER_MS 1000 /* a released item comes back after this */
 
@@ -54,7 +54,7 @@ static void answer_without_child(struct bao_slot *slot,
             sizeof answer->error,
             "it took longer than --timeout %s and was killed",
             bao_write_duration_exact(
-                limit, sizeof limit, slot->pool->settings->timeout_ms));
+                limit, sizeof limit, slot->crew->settings->timeout_ms));
         break;
     case BAO_STOP_CANCEL:
         answer->outcome = BAO_OUTCOME_RELEASE;
@@ -97,7 +97,7 @@ static void work(struct bao_slot *slot,
         .payload = item->payload,
         .bytes = item->bytes,
     };
-    uint64_t timeout_ms = slot->pool->settings->timeout_ms;
+    uint64_t timeout_ms = slot->crew->settings->timeout_ms;
     slot->item = item;
     slot->stop = BAO_STOP_NONE;
     slot->deadline_us =
@@ -116,60 +116,60 @@ static void work(struct bao_slot *slot,
     /* whoever ended us may have told our job too: that is not its failure */
     bool told = answer->signal == SIGTERM || answer->signal == SIGINT ||
                 answer->signal == SIGHUP;
-    if (told && bao_pool_phase(slot->pool) != BAO_PHASE_RUNNING) {
+    if (told && bao_crew_phase(slot->crew) != BAO_PHASE_RUNNING) {
         answer->outcome = BAO_OUTCOME_RELEASE;
         answer->delay_ms = 0;
     }
 }
 
 /* Does what the answer says; the item is free after this. */
-static enum baozi_status settle(struct bao_pool *pool,
+static enum baozi_status settle(struct bao_crew *crew,
                                 struct baozi_item *item,
                                 const struct bao_answer *answer)
 {
     const char *error = answer->error[0] == '\0' ? NULL : answer->error;
     switch (answer->outcome) {
     case BAO_OUTCOME_DONE:
-        return answer->has_result ? baozi_done_with(pool->client,
+        return answer->has_result ? baozi_done_with(crew->client,
                                                     item,
                                                     answer->result,
                                                     answer->result_bytes)
-                                  : baozi_done(pool->client, item);
+                                  : baozi_done(crew->client, item);
     case BAO_OUTCOME_RELEASE:
-        return baozi_release(pool->client,
+        return baozi_release(crew->client,
                              item,
                              answer->delay_ms < 0 ? LATER_MS
                                                   : (uint64_t)answer->delay_ms);
-    case BAO_OUTCOME_REJECT: return baozi_reject(pool->client, item, error);
+    case BAO_OUTCOME_REJECT: return baozi_reject(crew->client, item, error);
     case BAO_OUTCOME_RETRY:
     case BAO_OUTCOME_READY:
     case BAO_OUTCOME_UNFIT: break;
     }
-    return baozi_retry(pool->client, item, answer->delay_ms, error);
+    return baozi_retry(crew->client, item, answer->delay_ms, error);
 }
 
 static void
-count(struct bao_pool *pool, enum bao_outcome outcome, enum baozi_status status)
+count(struct bao_crew *crew, enum bao_outcome outcome, enum baozi_status status)
 {
-    (void)pthread_mutex_lock(&pool->lock);
+    (void)pthread_mutex_lock(&crew->lock);
     if (status != BAOZI_OK)
-        pool->totals.lost++;
+        crew->totals.lost++;
     else if (outcome == BAO_OUTCOME_DONE)
-        pool->totals.done++;
+        crew->totals.done++;
     else if (outcome == BAO_OUTCOME_RELEASE)
-        pool->totals.released++;
+        crew->totals.released++;
     else if (outcome == BAO_OUTCOME_REJECT)
-        pool->totals.rejected++;
+        crew->totals.rejected++;
     else
-        pool->totals.retried++;
-    (void)pthread_mutex_unlock(&pool->lock);
+        crew->totals.retried++;
+    (void)pthread_mutex_unlock(&crew->lock);
 }
 
 static void run_item(struct bao_slot *slot, struct baozi_item *item)
 {
     static const char *const events[] = {
         "done", "retry", "release", "reject", "retry", "retry"};
-    struct bao_pool *pool = slot->pool;
+    struct bao_crew *crew = slot->crew;
     struct bao_answer answer = {.delay_ms = -1};
     uint64_t id = item->id;
     uint32_t deliveries = item->deliveries;
@@ -177,12 +177,12 @@ static void run_item(struct bao_slot *slot, struct baozi_item *item)
 
     work(slot, item, &answer);
     uint64_t run_ms = (bao_time_monotonic_us() - begin_us) / 1000;
-    enum baozi_status status = settle(pool, item, &answer);
-    count(pool, answer.outcome, status);
+    enum baozi_status status = settle(crew, item, &answer);
+    count(crew, answer.outcome, status);
 
     const char *event = events[answer.outcome];
     if (status != BAOZI_OK)
-        BAO_POOL_LOG(pool,
+        BAO_CREW_LOG(crew,
                      BAO_LOG_WARNING,
                      bao_event("settle_lost"),
                      bao_text("outcome", event),
@@ -191,15 +191,15 @@ static void run_item(struct bao_slot *slot, struct baozi_item *item)
                      bao_text("why", baozi_status_text(status)));
     else if (answer.outcome == BAO_OUTCOME_RETRY ||
              answer.outcome == BAO_OUTCOME_REJECT)
-        BAO_POOL_LOG(pool,
+        BAO_CREW_LOG(crew,
                      BAO_LOG_WARNING,
                      bao_event(event),
                      bao_number("id", id),
                      bao_number("delivery", deliveries),
                      bao_number("run_ms", run_ms),
                      bao_text("error", answer.error));
-    else if (pool->settings->verbose)
-        BAO_POOL_LOG(pool,
+    else if (crew->settings->verbose)
+        BAO_CREW_LOG(crew,
                      BAO_LOG_INFO,
                      bao_event(event),
                      bao_number("id", id),
@@ -210,25 +210,25 @@ static void run_item(struct bao_slot *slot, struct baozi_item *item)
 /* Gives back an item that no child has seen. */
 static void give_back(struct bao_slot *slot, struct baozi_item *item)
 {
-    enum baozi_status status = baozi_release(slot->pool->client, item, 0);
-    count(slot->pool, BAO_OUTCOME_RELEASE, status);
+    enum baozi_status status = baozi_release(slot->crew->client, item, 0);
+    count(slot->crew, BAO_OUTCOME_RELEASE, status);
 }
 
 /* Runs one item of the queue with a child that is there. */
 static void serve(struct bao_slot *slot)
 {
     struct baozi_item item;
-    if (!bao_pool_take(slot, &item))
+    if (!bao_crew_take(slot, &item))
         return;
     /* it may have been killed while it was idle: no item pays for that */
     while (!bao_child_is_there(slot)) {
         (void)bao_child_wait(slot);
-        if (bao_pool_phase(slot->pool) != BAO_PHASE_RUNNING)
+        if (bao_crew_phase(slot->crew) != BAO_PHASE_RUNNING)
             break;
         (void)bao_child_start(slot);
     }
     if (bao_child_is_there(slot) &&
-        bao_pool_phase(slot->pool) == BAO_PHASE_RUNNING)
+        bao_crew_phase(slot->crew) == BAO_PHASE_RUNNING)
         run_item(slot, &item);
     else
         give_back(slot, &item);
@@ -236,12 +236,12 @@ static void serve(struct bao_slot *slot)
 
 static void note_replaced(struct bao_slot *slot, const char *why)
 {
-    struct bao_pool *pool = slot->pool;
-    (void)pthread_mutex_lock(&pool->lock);
-    pool->totals.replaced++;
-    (void)pthread_mutex_unlock(&pool->lock);
-    if (pool->settings->verbose)
-        BAO_POOL_LOG(pool,
+    struct bao_crew *crew = slot->crew;
+    (void)pthread_mutex_lock(&crew->lock);
+    crew->totals.replaced++;
+    (void)pthread_mutex_unlock(&crew->lock);
+    if (crew->settings->verbose)
+        BAO_CREW_LOG(crew,
                      BAO_LOG_INFO,
                      bao_event("child_replaced"),
                      bao_number("slot", slot->number),
@@ -251,10 +251,10 @@ static void note_replaced(struct bao_slot *slot, const char *why)
 void *bao_slot_main(void *context)
 {
     struct bao_slot *slot = context;
-    struct bao_pool *pool = slot->pool;
-    uint64_t max_tasks = pool->settings->max_tasks;
+    struct bao_crew *crew = slot->crew;
+    uint64_t max_tasks = crew->settings->max_tasks;
     bool had_child = false;
-    while (bao_pool_phase(pool) == BAO_PHASE_RUNNING) {
+    while (bao_crew_phase(crew) == BAO_PHASE_RUNNING) {
         if (!bao_child_is_there(slot)) {
             (void)bao_child_wait(slot);
             if (had_child)
@@ -271,9 +271,9 @@ void *bao_slot_main(void *context)
         }
     }
     bao_child_retire(slot);
-    (void)pthread_mutex_lock(&pool->lock);
-    pool->slots_left--;
-    (void)pthread_mutex_unlock(&pool->lock);
-    bao_pool_wake(pool);
+    (void)pthread_mutex_lock(&crew->lock);
+    crew->slots_left--;
+    (void)pthread_mutex_unlock(&crew->lock);
+    bao_crew_wake(crew);
     return NULL;
 }

@@ -74,6 +74,6 @@ void bao_spawner_end(struct bao_spawner *spawner);
 int bao_spawner_role(void);
 
 /* The spawner's whole life; its exit code. */
-int bao_spawner_main(const struct bao_settings *settings, int fd);
+int bao_spawner_main(const struct bao_worker_settings *settings, int fd);
 
 #endif

@@ -20,7 +20,7 @@
 #include "worker/spawner.h"
 
 struct spawner {
-    const struct bao_settings *settings;
+    const struct bao_worker_settings *settings;
     int fd;
     int child_fd; /* readable when a child ended */
     pid_t pids[BAO_WORKER_CHILDREN_MAX];
@@ -145,7 +145,7 @@ static bool obey(struct spawner *spawner)
     return true;
 }
 
-int bao_spawner_main(const struct bao_settings *settings, int fd)
+int bao_spawner_main(const struct bao_worker_settings *settings, int fd)
 {
     static struct spawner spawner; /* too large for a stack; one process */
     sigset_t ends;

@@ -8,138 +8,138 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "worker/pool.h"
+#include "worker/crew.h"
 
 #define LOOK_MS  200  /* how often the waiting one looks around */
 #define AGAIN_MS 1000 /* after a queue went away */
 
 static bool goes_on(struct bao_slot *slot)
 {
-    return bao_pool_phase(slot->pool) == BAO_PHASE_RUNNING && slot->asked;
+    return bao_crew_phase(slot->crew) == BAO_PHASE_RUNNING && slot->asked;
 }
 
-static enum baozi_status subscribe(struct bao_pool *pool)
+static enum baozi_status subscribe(struct bao_crew *crew)
 {
-    const struct bao_settings *settings = pool->settings;
+    const struct bao_worker_settings *settings = crew->settings;
     const struct baozi_get_options options = {
         .size = sizeof options, .lease_ms = (uint32_t)settings->lease_ms};
-    return baozi_subscribe(pool->client,
+    return baozi_subscribe(crew->client,
                            settings->queue,
                            (uint32_t)(settings->children + settings->prefetch),
                            0,
                            &options,
-                           &pool->subscription);
+                           &crew->subscription);
 }
 
 /* Says once that the broker is away, and once that it is back. */
-static void note_away(struct bao_pool *pool, bool away)
+static void note_away(struct bao_crew *crew, bool away)
 {
-    if (pool->away == away)
+    if (crew->away == away)
         return;
-    pool->away = away;
+    crew->away = away;
     if (away)
-        BAO_POOL_LOG(pool,
+        BAO_CREW_LOG(crew,
                      BAO_LOG_WARNING,
                      bao_event("broker_away"),
-                     bao_text("url", baozi_url(pool->client)));
+                     bao_text("url", baozi_url(crew->client)));
     else
-        BAO_POOL_LOG(pool,
+        BAO_CREW_LOG(crew,
                      BAO_LOG_INFO,
                      bao_event("broker_back"),
-                     bao_text("url", baozi_url(pool->client)));
+                     bao_text("url", baozi_url(crew->client)));
 }
 
 /* The queue was empty: is that the end? */
-static void look_whether_over(struct bao_pool *pool)
+static void look_whether_over(struct bao_crew *crew)
 {
     struct baozi_queue_stat stat = {.size = sizeof stat};
-    if (pool->settings->until_empty &&
-        baozi_stat(pool->client, pool->settings->queue, &stat) == BAOZI_OK &&
+    if (crew->settings->until_empty &&
+        baozi_stat(crew->client, crew->settings->queue, &stat) == BAOZI_OK &&
         stat.unfinished == 0)
-        bao_pool_want_drain(pool, 0);
+        bao_crew_want_drain(crew, 0);
 }
 
 /* The subscription cannot go on; makes room for a new one, or ends it all. */
-static void subscription_ended(struct bao_pool *pool, enum baozi_status status)
+static void subscription_ended(struct bao_crew *crew, enum baozi_status status)
 {
     char why[512];
-    (void)baozi_explain(pool->client, why, sizeof why);
-    if (pool->subscription != NULL)
-        (void)baozi_unsubscribe(pool->subscription);
-    pool->subscription = NULL;
+    (void)baozi_explain(crew->client, why, sizeof why);
+    if (crew->subscription != NULL)
+        (void)baozi_unsubscribe(crew->subscription);
+    crew->subscription = NULL;
     if (status == BAOZI_SHUTDOWN) {
-        BAO_POOL_LOG(pool,
+        BAO_CREW_LOG(crew,
                      BAO_LOG_INFO,
                      bao_event("queue_shut_down"),
-                     bao_text("queue", pool->settings->queue));
-        bao_pool_want_drain(pool, 0);
+                     bao_text("queue", crew->settings->queue));
+        bao_crew_want_drain(crew, 0);
         return;
     }
     if (status == BAOZI_DENIED || status == BAOZI_BAD_REQUEST ||
         status == BAOZI_BAD_VERSION) {
-        (void)pthread_mutex_lock(&pool->lock);
+        (void)pthread_mutex_lock(&crew->lock);
         (void)bao_complain(bao_worker_program.name,
                            baozi_status_exit_code(status),
                            why,
                            NULL,
                            NULL);
-        (void)pthread_mutex_unlock(&pool->lock);
-        bao_pool_want_drain(pool, baozi_status_exit_code(status));
+        (void)pthread_mutex_unlock(&crew->lock);
+        bao_crew_want_drain(crew, baozi_status_exit_code(status));
         return;
     }
-    BAO_POOL_LOG(pool,
+    BAO_CREW_LOG(crew,
                  BAO_LOG_WARNING,
                  bao_event("subscription_ended"),
                  bao_text("why", why));
-    struct pollfd polled = {.fd = pool->drain_fd, .events = POLLIN};
+    struct pollfd polled = {.fd = crew->drain_fd, .events = POLLIN};
     (void)poll(&polled, 1, AGAIN_MS);
 }
 
 /* Waits for an item, having the turn. */
 static bool take_in_turn(struct bao_slot *slot, struct baozi_item *item)
 {
-    struct bao_pool *pool = slot->pool;
+    struct bao_crew *crew = slot->crew;
     for (;;) {
-        (void)pthread_mutex_lock(&pool->lock);
+        (void)pthread_mutex_lock(&crew->lock);
         bool on = goes_on(slot);
-        (void)pthread_mutex_unlock(&pool->lock);
+        (void)pthread_mutex_unlock(&crew->lock);
         if (!on)
             return false;
         enum baozi_status status =
-            pool->subscription != NULL ? BAOZI_OK : subscribe(pool);
+            crew->subscription != NULL ? BAOZI_OK : subscribe(crew);
         if (status == BAOZI_OK)
-            status = baozi_next(pool->subscription, LOOK_MS, item);
+            status = baozi_next(crew->subscription, LOOK_MS, item);
         if (status == BAOZI_OK || status == BAOZI_EMPTY)
-            note_away(pool, false);
+            note_away(crew, false);
         if (status == BAOZI_OK)
             return true;
         if (status == BAOZI_EMPTY)
-            look_whether_over(pool);
+            look_whether_over(crew);
         else if (status == BAOZI_CONNECTION_LOST)
-            note_away(pool, true);
+            note_away(crew, true);
         else if (status != BAOZI_INTERRUPTED)
-            subscription_ended(pool, status);
+            subscription_ended(crew, status);
     }
 }
 
-bool bao_pool_take(struct bao_slot *slot, struct baozi_item *item)
+bool bao_crew_take(struct bao_slot *slot, struct baozi_item *item)
 {
-    struct bao_pool *pool = slot->pool;
-    (void)pthread_mutex_lock(&pool->lock);
-    while (pool->turn && goes_on(slot))
-        (void)pthread_cond_wait(&pool->changed, &pool->lock);
-    bool mine = goes_on(slot) && !pool->turn;
+    struct bao_crew *crew = slot->crew;
+    (void)pthread_mutex_lock(&crew->lock);
+    while (crew->turn && goes_on(slot))
+        (void)pthread_cond_wait(&crew->changed, &crew->lock);
+    bool mine = goes_on(slot) && !crew->turn;
     if (mine)
-        pool->turn = true;
-    (void)pthread_mutex_unlock(&pool->lock);
+        crew->turn = true;
+    (void)pthread_mutex_unlock(&crew->lock);
     if (!mine)
         return false;
 
     bool taken = take_in_turn(slot, item);
 
-    (void)pthread_mutex_lock(&pool->lock);
-    pool->turn = false;
-    (void)pthread_cond_broadcast(&pool->changed);
-    (void)pthread_mutex_unlock(&pool->lock);
+    (void)pthread_mutex_lock(&crew->lock);
+    crew->turn = false;
+    (void)pthread_cond_broadcast(&crew->changed);
+    (void)pthread_mutex_unlock(&crew->lock);
     return taken;
 }

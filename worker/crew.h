@@ -1,5 +1,5 @@
 /*
- * pool.h - the supervisor: one client, one subscription, N slots.
+ * crew.h - the supervisor: one client, one subscription, N slots.
  *
  * Each slot is a thread with one child at a time. It takes an item, hands it
  * to its child, waits for the answer, and settles; so a slot's life reads
@@ -12,8 +12,8 @@
  * Lock order: there is one lock. It is never held while a call can wait for
  * the broker or a child.
  */
-#ifndef BAO_WORKER_POOL_H
-#define BAO_WORKER_POOL_H
+#ifndef BAO_WORKER_CREW_H
+#define BAO_WORKER_CREW_H
 
 #include <pthread.h>
 #include <signal.h>
@@ -36,7 +36,7 @@ enum bao_stop {
 };
 
 struct bao_slot {
-    struct bao_pool *pool;
+    struct bao_crew *crew;
     uint32_t number;
     pthread_t thread;
     struct bao_channel channel; /* to the child; fd -1: there is none */
@@ -60,8 +60,8 @@ struct bao_totals {
     uint64_t replaced; /* children */
 };
 
-struct bao_pool {
-    const struct bao_settings *settings;
+struct bao_crew {
+    const struct bao_worker_settings *settings;
     char *const *argv;
     struct baozi *client;
     struct bao_slot *slots;
@@ -86,18 +86,18 @@ struct bao_pool {
 };
 
 /* One log line; may be called by any thread. */
-#define BAO_POOL_LOG(pool, level, ...)                            \
+#define BAO_CREW_LOG(crew, level, ...)                            \
     do {                                                          \
-        (void)pthread_mutex_lock(&(pool)->lock);                  \
-        if ((level) == BAO_LOG_ERROR || !(pool)->settings->quiet) \
+        (void)pthread_mutex_lock(&(crew)->lock);                  \
+        if ((level) == BAO_LOG_ERROR || !(crew)->settings->quiet) \
             BAO_LOG((level), __VA_ARGS__);                        \
-        (void)pthread_mutex_unlock(&(pool)->lock);                \
+        (void)pthread_mutex_unlock(&(crew)->lock);                \
     } while (0)
 
-/* --- pool.c --- */
+/* --- crew.c --- */
 
 /* Signals that came so far; written by their handler. */
-struct bao_signals {
+struct bao_worker_signals {
     int fd; /* an eventfd, written with each one */
     volatile sig_atomic_t count;
     volatile sig_atomic_t last;
@@ -106,20 +106,21 @@ struct bao_signals {
 /*
  * Works until the work is over, a signal says so, or nothing can work. The
  * client is open, the queue declared; settings, client and argv are set in
- * `pool`, the rest is zero. Children, items and threads are gone when it
+ * `crew`, the rest is zero. Children, items and threads are gone when it
  * returns the exit code; the client is still open.
  */
-int bao_pool_run(struct bao_pool *pool, const struct bao_signals *signals);
+int bao_crew_run(struct bao_crew *crew,
+                 const struct bao_worker_signals *signals);
 
 /* Asks the main thread to drain; `exit_code` 0 = nothing is wrong. */
-void bao_pool_want_drain(struct bao_pool *pool, int exit_code);
+void bao_crew_want_drain(struct bao_crew *crew, int exit_code);
 
 /* Tells the main thread that something changed. */
-void bao_pool_wake(struct bao_pool *pool);
+void bao_crew_wake(struct bao_crew *crew);
 
-static inline enum bao_phase bao_pool_phase(const struct bao_pool *pool)
+static inline enum bao_phase bao_crew_phase(const struct bao_crew *crew)
 {
-    return (enum bao_phase)atomic_load(&pool->phase);
+    return (enum bao_phase)atomic_load(&crew->phase);
 }
 
 /* --- take.c --- */
@@ -128,7 +129,7 @@ static inline enum bao_phase bao_pool_phase(const struct bao_pool *pool)
  * Takes the next item for `slot`, in turn with the others; waits until there
  * is one. False: the phase is over or the slot's child ended.
  */
-bool bao_pool_take(struct bao_slot *slot, struct baozi_item *item);
+bool bao_crew_take(struct bao_slot *slot, struct baozi_item *item);
 
 /* --- child.c --- */
 
