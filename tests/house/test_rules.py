@@ -28,7 +28,7 @@ ROOMS = {
 PURE_HEADERS = re.compile(
     r"^(broker/core/.*|common/(arena|pool|list|heap|table|tree|ring|timer|span"
     r"|limits|status|operation\w*|wire\w*|baozi|check|poison|crc32c|utf8"
-    r"|dialogue\w*|buffer|input|msgpack_check)\.h|status\.h)$")
+    r"|msgpack_check)\.h|status\.h)$")
 PURE_SYSTEM = {"stdbool.h", "stddef.h", "stdint.h", "string.h", "limits.h",
                "inttypes.h", "stdalign.h", "sanitizer/asan_interface.h"}
 
