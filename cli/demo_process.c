@@ -62,7 +62,7 @@ bool demo_start(struct demo_process *process,
     *process = (struct demo_process){.out = -1};
     if (!find_beside(program, path, sizeof path))
         return false;
-    for (; words[count] != NULL && count < 31; count++)
+    for (; count < 31 && words[count] != NULL; count++)
         memcpy(&mutable_words[count], &words[count], sizeof(char *));
     mutable_words[count] = NULL;
     if (pipe2(ends, O_CLOEXEC) != 0)

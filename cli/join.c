@@ -123,7 +123,7 @@ static bool watch_begin(struct watcher *watcher, pthread_t *thread)
 static enum baozi_status join(struct cli *cli, struct baozi_counts *counts)
 {
     struct watcher watcher = {.client = cli->client};
-    pthread_t thread;
+    pthread_t thread = 0;
     enum baozi_scope scope = values.group != NULL ? BAOZI_SCOPE_GROUP
                              : values.up_to       ? BAOZI_SCOPE_UP_TO
                                                   : BAOZI_SCOPE_QUEUE;

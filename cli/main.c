@@ -104,8 +104,9 @@ static void print_help(FILE *out)
 /* --- finding the verb --- */
 
 /* How many of the words are the command's verbs; 0: they are not. */
-static size_t
-verb_words(const struct cli_command *command, char *const *words, size_t count)
+static size_t verb_words(const struct cli_command *command,
+                         const char *const *words,
+                         size_t count)
 {
     const char *verbs = verbs_of(command);
     size_t matched = 0;
@@ -133,7 +134,7 @@ static bool is_group(const char *word)
     return false;
 }
 
-static int refuse_verb(char *const *words, size_t count)
+static int refuse_verb(const char *const *words, size_t count)
 {
     const char *known[64];
     size_t known_count = 0;
@@ -217,13 +218,14 @@ static int run_words(size_t count, char **words)
 {
     move_early_options(words, count);
     if (count > 1 && words[1][0] != '-') {
+        const char *const *verbs_at = (const char *const *)(words + 1);
         for (size_t i = 0; i < cli_command_count; i++) {
-            size_t verbs = verb_words(cli_commands[i], words + 1, count - 1);
+            size_t verbs = verb_words(cli_commands[i], verbs_at, count - 1);
             if (verbs > 0)
                 return run(
                     cli_commands[i], words[0], count - verbs, words + verbs);
         }
-        return refuse_verb(words + 1, count - 1);
+        return refuse_verb(verbs_at, count - 1);
     }
     struct bao_options parsed;
     struct bao_problem problem;
@@ -298,31 +300,20 @@ const struct cli_command cli_version = {.program = &version_program,
 
 static int run_help(struct cli *cli)
 {
-    char *words[3];
+    const char *const *words = about.verbs.texts;
     size_t count = about.verbs.count;
     (void)cli;
     if (count == 0) {
         print_help(stdout);
         return BAO_EXIT_OK;
     }
-    count = count > 2 ? 2 : count;
-    for (size_t i = 0; i < count; i++) {
-        words[i] = strdup(about.verbs.texts[i]);
-        if (words[i] == NULL)
-            return BAO_EXIT_IO;
-    }
-    int exit_code = -1;
-    for (size_t i = 0; i < cli_command_count && exit_code < 0; i++) {
+    for (size_t i = 0; i < cli_command_count; i++) {
         if (verb_words(cli_commands[i], words, count) == count) {
             bao_options_help(cli_commands[i]->program, stdout);
-            exit_code = BAO_EXIT_OK;
+            return BAO_EXIT_OK;
         }
     }
-    if (exit_code < 0)
-        exit_code = refuse_verb(words, count);
-    for (size_t i = 0; i < count; i++)
-        free(words[i]);
-    return exit_code;
+    return refuse_verb(words, count);
 }
 
 static const struct bao_operand help_operands[] = {

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -18,6 +19,7 @@ static struct values {
     struct bao_texts payloads;
     int64_t priority;
     uint64_t delay_ms;
+    const char *not_before;
     uint64_t ttl_ms;
     const char *group;
     const char *dedup_key;
@@ -42,6 +44,11 @@ static const struct bao_option options[] = {
      .takes = BAO_TAKES_DURATION,
      AT(delay_ms),
      .help = "hand it out that much later"},
+    {.name = "not-before",
+     .takes = BAO_TAKES_TEXT,
+     AT(not_before),
+     .value = "WHEN",
+     .help = "hand it out then: 09:00, 2026-12-24 18:30:00, or with T and Z"},
     {.name = "ttl",
      .takes = BAO_TAKES_DURATION,
      AT(ttl_ms),
@@ -111,6 +118,37 @@ static const struct bao_program program = {
     .exits = "0 accepted (with --result: done); 1 timed out, shut down, or "
              "with --result not done; 75 full",
 };
+
+/* A moment of the wall clock; a time alone is the next such time. */
+static bool read_moment(const char *text, uint64_t *ms)
+{
+    static const char *const formats[] = {"%Y-%m-%dT%H:%M:%S",
+                                          "%Y-%m-%d %H:%M:%S",
+                                          "%Y-%m-%dT%H:%M",
+                                          "%Y-%m-%d %H:%M",
+                                          "%H:%M"};
+    time_t now = time(NULL);
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        struct tm parts;
+        (void)localtime_r(&now, &parts);
+        parts.tm_sec = 0;
+        const char *end = strptime(text, formats[i], &parts);
+        if (end == NULL || (strcmp(end, "Z") != 0 && *end != '\0'))
+            continue;
+        bool today = i + 1 == sizeof formats / sizeof formats[0];
+        parts.tm_isdst = -1;
+        time_t then = *end == 'Z' ? timegm(&parts) : mktime(&parts);
+        if (today && then <= now) {
+            parts.tm_mday++;
+            then = *end == 'Z' ? timegm(&parts) : mktime(&parts);
+        }
+        if (then <= 0)
+            return false;
+        *ms = (uint64_t)then * 1000;
+        return true;
+    }
+    return false;
+}
 
 /* Splits KEY=VALUE words; the keys are copied into *keys. False: usage. */
 static bool
@@ -277,6 +315,13 @@ static int run(struct cli *cli)
     };
     if (headers == NULL || keys == NULL) {
         exit_code = cli_fail(cli, BAOZI_NO_MEMORY);
+    } else if (values.not_before != NULL &&
+               !read_moment(values.not_before, &put.not_before_ms)) {
+        exit_code = cli_usage(cli,
+                              "--not-before: this is no moment",
+                              "a time such as 09:00 or 2026-12-24 18:30 is "
+                              "needed",
+                              "put it in quotes if it has a space");
     } else if (values.dedup_key == NULL &&
                (values.unique || values.dedup_window_ms != 0)) {
         exit_code = cli_usage(cli,

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "cli/cli.h"
+#include "common/check.h"
 #include "common/text.h"
 
 #define CELL_BYTES_MAX 512u
@@ -135,6 +136,7 @@ void cli_table_print(struct cli_table *table)
 {
     size_t widths[CLI_COLUMNS_MAX] = {0};
     size_t columns = table->columns;
+    BAO_ASSERT(columns > 0 && columns <= CLI_COLUMNS_MAX);
     for (size_t i = 0; i < columns; i++)
         widths[i] =
             cli_width(table->titles[i]) - (table->titles[i][0] == '>' ? 1 : 0);

@@ -101,6 +101,7 @@ def _():
     complains(run("baozi", "put", "q", "--delay", "soon"), 64, "duration")
     complains(run("baozi", "put", "q", "x", "--unique"), 64, "--dedup-key")
     complains(run("baozi", "put", "q", "x", "--header", "nokey"), 64)
+    complains(run("baozi", "put", "q", "x", "--not-before", "soon"), 64)
     complains(run("baozi", "get", "q", "extra"), 64, "extra")
     complains(run("baozi", "get", "q", "--timeout"), 64, "needs a value")
     complains(run("baozi", "get", "q", "--lines", "--null"), 64)
@@ -276,6 +277,24 @@ def _():
         good(broker.cli("get", "u"))
         good(broker.cli("put", "u", "c", "--dedup-key", "U", "--unique"))
         equal(good(broker.cli("get", "u")), "c")
+
+
+@test("--not-before hands an item out at a moment of the wall clock")
+def _():
+    with Broker() as broker:
+        when = time.strftime("%Y-%m-%dT%H:%M:%SZ",
+                             time.gmtime(time.time() + 3600))
+        good(broker.cli("put", "n", "late", "--not-before", when))
+        good(broker.cli("put", "n", "past", "--not-before",
+                        "2001-01-01 00:00"))
+        good(broker.cli("put", "n", "next", "--not-before",
+                        time.strftime("%H:%M", time.localtime(
+                            time.time() + 120))))
+        equal(good(broker.cli("get", "n", "--timeout", "5s")), "past")
+        due = [one["due_ms"] for one in parsed(broker.cli(
+            "browse", "n", "--state", "delayed", "--format", "json"))]
+        check(3590000 < due[0] <= 3600000, due)
+        check(50000 < due[1] <= 121000, due)
 
 
 @test("put --result waits for the outcome and prints the result")
