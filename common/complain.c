@@ -99,7 +99,7 @@ int bao_complain_status(const char *program,
                         const struct baozi *client,
                         enum baozi_status status)
 {
-    char text[512] = "";
+    char text[1536] = "";
     if (status == BAOZI_INTERRUPTED)
         return baozi_status_exit_code(status);
     if (client != NULL) {
