@@ -126,4 +126,7 @@ void bao_core_check(const struct bao_core *core);
 size_t bao_core_memory_used(const struct bao_core *core);
 uint64_t bao_core_sessions(const struct bao_core *core);
 
+/* Leases that run; a broker that drains waits until there are none. */
+uint64_t bao_core_leases(const struct bao_core *core);
+
 #endif
