@@ -134,7 +134,7 @@ static void carry_out_effect(struct bao_gateway *gateway,
 static void carry_out(struct bao_gateway *gateway, const struct bao_out *out)
 {
     for (size_t i = 0; i < out->fact_count; i++) {
-        (void)bao_journal_put(&gateway->journal, &out->facts[i]);
+        (void)bao_journal_put(gateway->journal, &out->facts[i]);
         bao_bodies_store(gateway->bodies, &out->facts[i], &gateway->holds);
     }
     for (size_t i = 0; i < out->effect_count; i++)
@@ -423,8 +423,8 @@ void bao_gateway_event(struct bao_gateway *gateway,
 
 bool bao_gateway_release(struct bao_gateway *gateway)
 {
-    bao_journal_write(&gateway->journal);
-    struct bao_marks marks = bao_journal_marks(&gateway->journal);
+    bao_journal_write(gateway->journal);
+    struct bao_marks marks = bao_journal_marks(gateway->journal);
     bao_outbox_release(&gateway->outbox, &marks);
     bao_gateway_send(gateway);
     bao_edge_flush(gateway->edge);
@@ -432,11 +432,6 @@ bool bao_gateway_release(struct bao_gateway *gateway)
 }
 
 /* --- opening and closing --- */
-
-enum bao_level bao_gateway_level(const struct bao_gateway *gateway)
-{
-    return bao_journal_level(&gateway->journal);
-}
 
 size_t bao_gateway_peers(const struct bao_gateway *gateway)
 {
@@ -475,7 +470,7 @@ enum baozi_status bao_gateway_open(const struct bao_gateway_config *config,
         return BAOZI_NO_MEMORY;
     }
     made->arena = bao_arena_init(made->memory, made->memory_bytes);
-    bao_journal_open(&made->journal);
+    made->journal = config->journal;
     bao_holds_open(&made->holds, made->arena);
     if (bao_bodies_open(config->bodies_bytes, &made->bodies) != BAOZI_OK) {
         (void)munmap(made->memory, made->memory_bytes);

@@ -21,16 +21,18 @@
 
 #include "broker/core/core.h"
 #include "broker/edge.h"
+#include "broker/journal.h"
 
 #define BAO_STRIKES_MAX 3u
 
 struct bao_gateway;
 
 struct bao_gateway_config {
-    struct bao_edge *edge;    /* lent */
-    struct bao_core *core;    /* lent */
-    size_t memory_bytes;      /* reserved for peers, replies and holds */
-    size_t bodies_bytes;      /* reserved for payloads */
+    struct bao_edge *edge;       /* lent */
+    struct bao_core *core;       /* lent */
+    struct bao_journal *journal; /* lent */
+    size_t memory_bytes;         /* reserved for peers, replies and holds */
+    size_t bodies_bytes;         /* reserved for payloads */
     size_t outbox_bytes;      /* of all blocked peers; 0 = memory_bytes / 2 */
     size_t outbox_peer_bytes; /* of one blocked peer; 0 = 64 MiB */
     size_t hold_bytes;        /* parked bodies; beyond it puts are taken
@@ -50,9 +52,6 @@ bao_gateway_open(const struct bao_gateway_config *config,
                  struct bao_gateway **gateway);
 /* Before the edge is closed. NULL is allowed. */
 void bao_gateway_close(struct bao_gateway *gateway);
-
-/* The strongest level that can be promised. */
-enum bao_level bao_gateway_level(const struct bao_gateway *gateway);
 
 /* Carries out one event of the edge; adds its cost to `work`. */
 void bao_gateway_event(struct bao_gateway *gateway,

@@ -33,7 +33,7 @@ struct bao_gateway {
     struct bao_arena *arena;
     struct bao_bodies *bodies;
     struct bao_holds holds;
-    struct bao_journal journal;
+    struct bao_journal *journal;
     struct bao_outbox outbox;
     struct bao_gateway_peer **peers; /* by the handle's index */
     uint32_t peer_slots;

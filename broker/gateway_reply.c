@@ -128,7 +128,7 @@ void bao_gateway_reply(struct bao_gateway *gateway,
     reply->big_count = outline.big;
     reply->bytes = encoded.bytes + outline.small_bytes + outline.big_bytes;
     bao_outbox_hold(
-        &gateway->outbox, &peer->box, reply, mark, gateway->journal.position);
+        &gateway->outbox, &peer->box, reply, mark, gateway->journal->position);
     if (overflows(gateway, peer))
         bao_gateway_cut(gateway, peer, "it does not read its replies");
 }

@@ -37,7 +37,7 @@ endif
 
 MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && \
              echo msgpack-c || echo msgpack)
-MODULES := libzmq $(MSGPACK) jansson
+MODULES := libzmq $(MSGPACK) jansson inih
 # pkg-config's -I lines are made -isystem: their headers are not ours to mend.
 CPPFLAGS := $(patsubst -I%,-isystem%,\
               $(shell pkg-config --cflags $(MODULES))) $(CPPFLAGS)

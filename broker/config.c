@@ -1,0 +1,339 @@
+/*
+ * config.c - the table of options, the file, and the checks.
+ */
+#include "broker/config.h"
+
+#include <errno.h>
+#include <ini.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "common/options.h"
+#include "common/text.h"
+
+#define PROGRAM         "baozi-broker"
+#define TCP_DEFAULT     "tcp://127.0.0.1:22694"
+#define MEMORY_LEAST    (64 << 20)
+#define MEMORY_FALLBACK (UINT64_C(1) << 30)
+
+/* What is written where, before it is checked. */
+struct bao_config_values {
+    struct bao_options options;
+    const char *data;
+    bool memory;
+    struct bao_texts listen;
+    const char *http;
+    const char *file;
+    bool insecure;
+    uint64_t memory_limit;
+    uint64_t max_clients;
+    uint64_t grace_ms;
+    uint64_t resume_grace_ms;
+    int log;
+    int format;
+};
+
+#define MEMBER(name) .offset = offsetof(struct bao_config_values, name)
+
+static const struct bao_option table[] = {
+    {.name = "data",
+     .takes = BAO_TAKES_TEXT,
+     .value = "DIR",
+     MEMBER(data),
+     .environment = "BAOZI_DATA",
+     .help = "keep the log in DIR (not in this version)"},
+    {.name = "memory",
+     MEMBER(memory),
+     .environment = "BAOZI_MEMORY",
+     .help = "keep everything in memory only"},
+    {.name = "listen",
+     .takes = BAO_TAKES_TEXTS,
+     .value = "URL",
+     MEMBER(listen),
+     .environment = "BAOZI_LISTEN",
+     .help = "ipc://PATH, tcp://ADDRESS:PORT or tcp://ADDRESS:* (repeat for "
+             "more)"},
+    {.name = "http",
+     .takes = BAO_TAKES_TEXT,
+     .value = "ADDR:PORT|off",
+     MEMBER(http),
+     .initial = "off",
+     .environment = "BAOZI_HTTP",
+     .help = "metrics and dashboard (not in this version)"},
+    {.name = "config",
+     .takes = BAO_TAKES_TEXT,
+     .value = "FILE",
+     MEMBER(file),
+     .environment = "BAOZI_CONFIG",
+     .help = "read options from FILE, as `name = value` lines"},
+    {.name = "insecure",
+     MEMBER(insecure),
+     .environment = "BAOZI_INSECURE",
+     .help = "let anybody connect who reaches a tcp address"},
+    {.name = "memory-limit",
+     .takes = BAO_TAKES_SIZE,
+     MEMBER(memory_limit),
+     .least = MEMORY_LEAST,
+     .most = INT64_MAX,
+     .environment = "BAOZI_MEMORY_LIMIT",
+     .help = "use at most this much (default: 60 % of what there is)"},
+    {.name = "max-clients",
+     .takes = BAO_TAKES_NUMBER,
+     MEMBER(max_clients),
+     .environment = "BAOZI_MAX_CLIENTS",
+     .help = "at most this many connections (default: as descriptors allow)"},
+    {.name = "grace",
+     .takes = BAO_TAKES_DURATION,
+     MEMBER(grace_ms),
+     .initial = "10s",
+     .environment = "BAOZI_GRACE",
+     .help = "when told to end, wait so long for leases to be settled"},
+    {.name = "resume-grace",
+     .takes = BAO_TAKES_DURATION,
+     MEMBER(resume_grace_ms),
+     .initial = "500ms",
+     .least = 1,
+     .most = 600000,
+     .environment = "BAOZI_RESUME_GRACE",
+     .help = "a session survives a lost connection for so long"},
+    {.name = "log",
+     .takes = BAO_TAKES_CHOICE,
+     .choices = "text|json",
+     MEMBER(log),
+     .initial = "text",
+     .environment = "BAOZI_LOG",
+     .help = "how the log on stderr is written"},
+    BAO_OPTION_FORMAT(struct bao_config_values, format),
+    {0}};
+
+static const struct bao_program program = {
+    .name = PROGRAM,
+    .purpose = "the broker: it owns the queues",
+    .options = table,
+    .examples =
+        "  baozi-broker\n"
+        "  baozi-broker --listen 'tcp://127.0.0.1:*' --memory-limit 256MiB\n",
+    .notes =
+        "With no options it runs in memory and listens on the local socket "
+        "and on " TCP_DEFAULT ".\n"
+        "SIGTERM ends it once leases are settled or --grace is over, a second "
+        "one ends it at once;\n"
+        "SIGHUP reads --grace and --log again.",
+    .exits = "0 it was told to end and did",
+};
+
+static bool
+refuse(int *exit_code, const char *what, const char *why, const char *remedy)
+{
+    *exit_code =
+        bao_complain(PROGRAM, BAO_EXIT_CONFIGURATION, what, why, remedy);
+    return false;
+}
+
+/* --- the file --- */
+
+struct file_reading {
+    struct bao_options *options;
+    struct bao_problem problem;
+    bool refused;
+};
+
+/* inih calls this for each line; 0 = it is wrong. */
+static int
+take_line(void *user, const char *section, const char *name, const char *value)
+{
+    struct file_reading *reading = user;
+    if (reading->refused)
+        return 0;
+    if (section[0] != '\0') {
+        reading->problem =
+            (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
+        bao_problem_what(
+            &reading->problem, "[%s] in the configuration file", section);
+        bao_problem_why(&reading->problem, "the file has no sections");
+        bao_problem_remedy(&reading->problem, "write `name = value` lines");
+        reading->refused = true;
+    } else if (strcmp(name, "config") == 0) {
+        reading->problem =
+            (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
+        bao_problem_what(&reading->problem, "config in a configuration file");
+        bao_problem_why(&reading->problem, "a file names no other file");
+        bao_problem_remedy(&reading->problem, "put everything into one");
+        reading->refused = true;
+    } else if (!bao_options_set(reading->options,
+                                name,
+                                value,
+                                BAO_ORIGIN_FILE,
+                                &reading->problem)) {
+        reading->refused = true;
+    }
+    return reading->refused ? 0 : 1;
+}
+
+static bool
+read_file(struct bao_options *options, const char *path, int *exit_code)
+{
+    struct file_reading reading = {.options = options};
+    char what[512];
+    char why[128];
+    errno = 0;
+    int line = ini_parse(path, take_line, &reading);
+    if (reading.refused) {
+        *exit_code = bao_problem_print(&reading.problem, PROGRAM);
+        return false;
+    }
+    if (line == 0)
+        return true;
+    if (line < 0) {
+        (void)snprintf(
+            what, sizeof what, "cannot read the configuration %s", path);
+        *exit_code =
+            bao_complain_errno(PROGRAM, BAO_EXIT_CONFIGURATION, what, errno);
+        return false;
+    }
+    (void)snprintf(what, sizeof what, "line %d of %s", line, path);
+    (void)snprintf(why, sizeof why, "it is no `name = value`");
+    return refuse(exit_code, what, why, "mend the line");
+}
+
+/* --- memory --- */
+
+/* A number in a file of the kernel; `fallback` if there is none. */
+static uint64_t read_limit(const char *path, uint64_t fallback)
+{
+    char text[64] = "";
+    uint64_t value;
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return fallback;
+    bool good = fgets(text, sizeof text, file) != NULL;
+    (void)fclose(file);
+    text[strcspn(text, "\n")] = '\0';
+    return good && bao_read_number(text, &value) ? value : fallback;
+}
+
+uint64_t bao_config_memory_default(void)
+{
+    struct sysinfo info;
+    uint64_t all = MEMORY_FALLBACK;
+    if (sysinfo(&info) == 0)
+        all = (uint64_t)info.totalram * info.mem_unit;
+    uint64_t v2 = read_limit("/sys/fs/cgroup/memory.max", all);
+    uint64_t v1 =
+        read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes", all);
+    all = v2 < all ? v2 : all;
+    all = v1 < all ? v1 : all;
+    uint64_t share = all / 10 * 6;
+    return share < MEMORY_LEAST ? MEMORY_LEAST : share;
+}
+
+/* --- checks --- */
+
+/* What is an issue of its own is refused, with the way out. */
+static bool check_versions(const struct bao_config_values *values,
+                           int *exit_code)
+{
+    if (values->data != NULL)
+        return refuse(exit_code,
+                      "--data is not possible yet",
+                      "this version keeps its queues in memory only",
+                      "leave it out (or say --memory), and expect queues to "
+                      "be empty after a restart");
+    if (strcmp(values->http, "off") != 0)
+        return refuse(exit_code,
+                      "--http is not possible yet",
+                      "this version has no metrics and no dashboard",
+                      "say --http off; `baozi stats` shows the queues");
+    return true;
+}
+
+static bool
+check_url(const struct bao_config *config, const char *url, int *exit_code)
+{
+    struct bao_problem problem;
+    if (!bao_url_check(url, &problem)) {
+        *exit_code = bao_problem_print(&problem, PROGRAM);
+        return false;
+    }
+    if (config->values->insecure || bao_url_is_local(url))
+        return true;
+    char what[BAO_ADDRESS_BYTES + 32];
+    (void)snprintf(what, sizeof what, "will not listen on %s", url);
+    return refuse(exit_code,
+                  what,
+                  "other machines can reach it, and this version cannot yet "
+                  "tell friend from foe there",
+                  "listen on 127.0.0.1, or say --insecure if everybody who "
+                  "reaches it may do everything");
+}
+
+static bool choose_urls(struct bao_config *config, int *exit_code)
+{
+    const struct bao_texts *listen = &config->values->listen;
+    if (listen->count > BAO_LISTENERS_MAX)
+        return refuse(exit_code,
+                      "too many --listen",
+                      "a broker listens on at most 16 addresses",
+                      "leave some out");
+    for (size_t i = 0; i < listen->count; i++) {
+        config->urls[config->url_count++] = listen->texts[i];
+        if (!check_url(config, listen->texts[i], exit_code))
+            return false;
+    }
+    if (listen->count > 0)
+        return true;
+    if (bao_place_make(&config->place) != BAOZI_OK)
+        return refuse(exit_code,
+                      "no place for the local socket",
+                      config->place.why,
+                      "set BAOZI_RUNTIME_DIR to a folder of your own, or name "
+                      "the address with --listen");
+    config->urls[config->url_count++] = config->place.url;
+    config->urls[config->url_count++] = TCP_DEFAULT;
+    return true;
+}
+
+bool bao_config_open(struct bao_config *config,
+                     int argc,
+                     char *const *argv,
+                     int *exit_code)
+{
+    *config = (struct bao_config){0};
+    struct bao_config_values *values = calloc(1, sizeof *values);
+    if (values == NULL) {
+        *exit_code = bao_complain_errno(
+            PROGRAM, BAO_EXIT_IO, "cannot read options", ENOMEM);
+        return false;
+    }
+    config->values = values;
+    bao_options_init(&values->options, &program, values);
+    bool good = bao_options_run(&values->options, argc, argv, exit_code) &&
+                (values->file == NULL ||
+                 read_file(&values->options, values->file, exit_code)) &&
+                check_versions(values, exit_code) &&
+                choose_urls(config, exit_code);
+    if (!good) {
+        bao_config_close(config);
+        return false;
+    }
+    config->memory_bytes = values->memory_limit != 0
+                               ? values->memory_limit
+                               : bao_config_memory_default();
+    config->clients_max = values->max_clients;
+    config->grace_ms = values->grace_ms;
+    config->resume_grace_ms = values->resume_grace_ms;
+    config->log = (enum bao_log_format)values->log;
+    config->json = values->format == BAO_FORMAT_JSON;
+    return true;
+}
+
+void bao_config_close(struct bao_config *config)
+{
+    if (config->values == NULL)
+        return;
+    bao_options_fini(&config->values->options);
+    free(config->values);
+    config->values = NULL;
+}

@@ -1,0 +1,258 @@
+/*
+ * main.c - the program baozi-broker: opens the rooms, runs the loop, ends.
+ *
+ * stdout tells machines where it listens and when it is ready:
+ *
+ *     listening tcp://127.0.0.1:40123
+ *     ready
+ *
+ * (--format json: {"listening":"..."} and {"ready":true}). stderr is the log.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "broker/config.h"
+#include "broker/edge_zmq.h"
+#include "broker/loop.h"
+#include "common/random.h"
+#include "common/text.h"
+
+#define PROGRAM        "baozi-broker"
+#define LINGER_MS      500 /* for last answers to leave */
+#define GATEWAY_LEAST  (UINT64_C(64) << 20)
+#define PAGE_BYTES     UINT64_C(4096)
+#define FRAME_MAP_FROM (128 * 1024)
+
+struct broker {
+    struct bao_config config;
+    struct bao_clock clock;
+    struct bao_journal journal;
+    struct bao_edge *edge;
+    struct bao_core *core;
+    struct bao_gateway *gateway;
+    void *core_memory;
+    size_t core_bytes;
+    int argc;
+    char *const *argv;
+};
+
+/* Sockets must not land on the numbers of stdin, stdout and stderr. */
+static void open_standard_files(void)
+{
+    int file;
+    do {
+        file = open("/dev/null", O_RDWR);
+    } while (file >= 0 && file <= STDERR_FILENO);
+    if (file > STDERR_FILENO)
+        (void)close(file);
+}
+
+/* Before any thread starts, so that all of them have the same mask. */
+static void block_signals(void)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    (void)sigaddset(&set, SIGTERM);
+    (void)sigaddset(&set, SIGINT);
+    (void)sigaddset(&set, SIGHUP);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Of the limit the core's records get two fifths and payloads two fifths; the
+ * rest is for peers, replies and what memory loses to its own order. The
+ * ranges are reserved larger than that, and only touched as used. */
+static size_t two_fifths(uint64_t bytes)
+{
+    return (size_t)(bytes / 5 * 2 / PAGE_BYTES * PAGE_BYTES);
+}
+
+static bool open_core(struct broker *broker)
+{
+    uint64_t limit = broker->config.memory_bytes;
+    broker->core_bytes = two_fifths(limit);
+    broker->core_memory = mmap(NULL,
+                               broker->core_bytes,
+                               PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                               -1,
+                               0);
+    if (broker->core_memory == MAP_FAILED) {
+        broker->core_memory = NULL;
+        return false;
+    }
+    struct bao_core_config config = {
+        .memory = broker->core_memory,
+        .memory_bytes = broker->core_bytes,
+        .body_bytes_max = two_fifths(limit),
+        .parked_bytes_max = limit / 16,
+        .now_us = bao_clock_now_us(&broker->clock),
+        .wall_offset_us = bao_clock_wall_offset_us(&broker->clock),
+        .epoch = 1,
+        .boot = bao_random_number(),
+        .seed = bao_random_number(),
+        .level = bao_journal_level(&broker->journal),
+        .resume_grace_ms = (uint32_t)broker->config.resume_grace_ms,
+    };
+    return bao_core_open(&config, &broker->core) == BAOZI_OK;
+}
+
+static bool open_gateway(struct broker *broker)
+{
+    uint64_t limit = broker->config.memory_bytes;
+    struct bao_gateway_config config = {
+        .edge = broker->edge,
+        .core = broker->core,
+        .journal = &broker->journal,
+        .memory_bytes = (size_t)(limit / 8) + GATEWAY_LEAST,
+        .bodies_bytes = (size_t)limit,
+        .hold_bytes = (size_t)(limit / 8),
+        .outbox_bytes = (size_t)(limit / 8),
+    };
+    return bao_gateway_open(&config, &broker->gateway) == BAOZI_OK;
+}
+
+static bool open_edge(struct broker *broker, int *exit_code)
+{
+    struct bao_problem problem;
+    struct bao_edge_zmq_config config = {
+        .urls = broker->config.urls,
+        .url_count = broker->config.url_count,
+        .clients_max = broker->config.clients_max,
+    };
+    if (bao_edge_zmq_open(&config, &broker->edge, &problem))
+        return true;
+    *exit_code = bao_problem_print(&problem, PROGRAM);
+    return false;
+}
+
+static bool open_broker(struct broker *broker, int *exit_code)
+{
+    bao_clock_open(&broker->clock);
+    bao_journal_open(&broker->journal);
+    if (!open_edge(broker, exit_code))
+        return false;
+    if (open_core(broker) && open_gateway(broker))
+        return true;
+    *exit_code = bao_complain(PROGRAM,
+                              BAO_EXIT_IO,
+                              "cannot reserve memory",
+                              "the system refuses that much address space",
+                              "lower --memory-limit");
+    return false;
+}
+
+static void close_broker(struct broker *broker)
+{
+    bao_gateway_close(broker->gateway);
+    bao_edge_zmq_close(broker->edge, LINGER_MS);
+    if (broker->core_memory != NULL)
+        (void)munmap(broker->core_memory, broker->core_bytes);
+}
+
+/* --- what it says --- */
+
+static void say_start(const struct broker *broker)
+{
+    char memory[BAO_TEXT_BYTES];
+    bao_write_size(memory, sizeof memory, broker->config.memory_bytes);
+    BAO_LOG(BAO_LOG_INFO,
+            bao_event("start"),
+            bao_text("version", BAOZI_VERSION),
+            bao_number("pid", (uint64_t)getpid()),
+            bao_text("memory_limit", memory));
+    BAO_LOG(BAO_LOG_INFO,
+            bao_event("durability"),
+            bao_text("level", "memory"),
+            bao_text("meaning",
+                     "queues live in this process only: a restart loses "
+                     "them"));
+    BAO_LOG(BAO_LOG_INFO, bao_event("http"), bao_text("address", "off"));
+}
+
+static void say_listening(const struct broker *broker)
+{
+    bool json = broker->config.json;
+    for (size_t i = 0; i < broker->config.url_count; i++) {
+        const char *address = bao_edge_zmq_address(broker->edge, i);
+        (void)printf(json ? "{\"listening\":\"%s\"}\n" : "listening %s\n",
+                     address);
+        BAO_LOG(
+            BAO_LOG_INFO, bao_event("listening"), bao_text("address", address));
+        if (!bao_url_is_local(address))
+            BAO_LOG(BAO_LOG_WARNING,
+                    bao_event("insecure"),
+                    bao_text("address", address),
+                    bao_text("meaning",
+                             "everybody who reaches it may do "
+                             "everything"));
+    }
+    (void)printf(json ? "{\"ready\":true}\n" : "ready\n");
+    (void)fflush(stdout);
+    BAO_LOG(BAO_LOG_INFO, bao_event("ready"));
+}
+
+/* --- SIGHUP --- */
+
+static uint64_t reload(void *context)
+{
+    struct broker *broker = context;
+    struct bao_config fresh;
+    int exit_code;
+    if (!bao_config_open(&fresh, broker->argc, broker->argv, &exit_code)) {
+        BAO_LOG(BAO_LOG_ERROR,
+                bao_event("reload_failed"),
+                bao_text("meaning", "everything stays as it was"));
+        return broker->config.grace_ms;
+    }
+    broker->config.grace_ms = fresh.grace_ms;
+    bao_log_format_set(fresh.log);
+    bool other = fresh.memory_bytes != broker->config.memory_bytes ||
+                 fresh.clients_max != broker->config.clients_max ||
+                 fresh.url_count != broker->config.url_count;
+    bao_config_close(&fresh);
+    BAO_LOG(BAO_LOG_INFO,
+            bao_event("reloaded"),
+            bao_number("grace_ms", broker->config.grace_ms),
+            bao_text("restart_needed", other ? "yes" : "no"));
+    return broker->config.grace_ms;
+}
+
+int main(int argc, char **argv)
+{
+    struct broker broker = {.argc = argc, .argv = argv};
+    int exit_code = BAO_EXIT_OK;
+    open_standard_files();
+    if (!bao_config_open(&broker.config, argc, argv, &exit_code))
+        return exit_code;
+    bao_log_format_set(broker.config.log);
+    block_signals();
+    /* Large received frames go back to the system when they are freed. */
+    (void)mallopt(M_MMAP_THRESHOLD, FRAME_MAP_FROM);
+    if (open_broker(&broker, &exit_code)) {
+        struct bao_loop_config loop = {
+            .edge = broker.edge,
+            .core = broker.core,
+            .gateway = broker.gateway,
+            .clock = &broker.clock,
+            .reload = reload,
+            .context = &broker,
+            .grace_ms = broker.config.grace_ms,
+        };
+        say_start(&broker);
+        say_listening(&broker);
+        exit_code = bao_loop_run(&loop);
+        BAO_LOG(BAO_LOG_INFO,
+                bao_event("end"),
+                bao_number("exit_code", (uint64_t)exit_code));
+    }
+    close_broker(&broker);
+    bao_config_close(&broker.config);
+    return exit_code;
+}
