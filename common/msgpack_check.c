@@ -41,6 +41,7 @@ static uint64_t load_big_endian(const uint8_t *at, size_t bytes)
 
 static uint64_t sign_extended(uint64_t value, size_t bytes)
 {
+    BAO_ASSERT(bytes > 0 && bytes <= sizeof(value));
     uint64_t sign = UINT64_C(1) << (8 * bytes - 1);
     return (value ^ sign) - sign;
 }
