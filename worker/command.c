@@ -306,5 +306,16 @@ char *bao_tail_line(const struct bao_tail *tail, char *text, size_t bytes)
         end--;
     while (begin < end && strchr("\r\n\t ", tail->bytes[begin]) != NULL)
         begin++;
-    return bao_write_escaped(text, bytes, tail->bytes + begin, end - begin);
+    for (;;) { /* what does not fit goes at the front: the end says most */
+        char escaped[4 * BAO_TAIL_BYTES + 1];
+        const char *from = tail->bytes + begin;
+        (void)bao_write_escaped(escaped, sizeof escaped, from, end - begin);
+        if (strlen(escaped) < bytes || begin == end) {
+            (void)snprintf(text, bytes, "%s", escaped);
+            return text;
+        }
+        const char *newline = memchr(from, '\n', end - begin);
+        size_t step = newline == NULL ? 16 : (size_t)(newline + 1 - from);
+        begin += step < end - begin ? step : end - begin;
+    }
 }

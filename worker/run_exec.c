@@ -278,7 +278,7 @@ static void judge(const struct exec *exec,
                   int status,
                   struct bao_answer *answer)
 {
-    char last[BAO_TAIL_BYTES];
+    char last[BAO_ERROR_BYTES_MAX - 256];
     const char *name = exec->settings->shell ? "the command"
                                              : exec->settings->command.words[0];
     (void)bao_tail_line(&job->tail, last, sizeof last);
