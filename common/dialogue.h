@@ -64,7 +64,7 @@ struct bao_request {
     const struct bao_letter *letters;
     uint32_t letter_count;
     uint64_t until_us; /* its time is over; BAO_NEVER_US = it may wait */
-    void *owner;       /* the caller's */
+    const void *owner; /* the caller's */
 
     /* May be read by the caller. */
     uint64_t rid;      /* 0: not sent yet */
@@ -222,6 +222,9 @@ bool bao_dialogue_hold(struct bao_dialogue *dialogue,
                        uint64_t now_us,
                        struct bao_lease *lease);
 void bao_dialogue_drop(struct bao_dialogue *dialogue, struct bao_lease *lease);
+/* The broker settled item `id` without its token (task_done): its lease, if
+ * it is held, is dropped. Usually the oldest one, so found at once. */
+void bao_dialogue_settled(struct bao_dialogue *dialogue, uint64_t id);
 /* The lease was prolonged by `lease_ms` from now. */
 void bao_dialogue_renewed(struct bao_dialogue *dialogue,
                           uint64_t now_us,

@@ -106,6 +106,23 @@ void bao_dialogue_renewed(struct bao_dialogue *d,
     enter(now_us, lease, class);
 }
 
+void bao_dialogue_settled(struct bao_dialogue *d, uint64_t id)
+{
+    struct bao_link *link = bao_list_first(&d->classes);
+    for (; link != NULL; link = bao_list_next(&d->classes, link)) {
+        struct bao_lease_class *class =
+            BAO_OF(link, struct bao_lease_class, link);
+        for (struct bao_link *at = bao_list_first(&class->leases); at != NULL;
+             at = bao_list_next(&class->leases, at)) {
+            struct bao_lease *lease = BAO_OF(at, struct bao_lease, link);
+            if (lease->id == id) {
+                bao_dialogue_drop(d, lease);
+                return;
+            }
+        }
+    }
+}
+
 size_t bao_dialogue_held(const struct bao_dialogue *d)
 {
     return d->leases.count;

@@ -88,7 +88,8 @@ fire(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
         BAO_MARK("CANCEL goes out at the caller's deadline");
         bao_errand(d, request, BAO_ERRAND_CANCEL);
     }
-    bao_timer_set(d, request, add_time(request->until_us, BAO_ANSWER_GRACE_US));
+    bao_timer_set(
+        d, request, now_us + BAO_ANSWER_GRACE_US - BAO_CANCEL_AFTER_US);
 }
 
 static void tick_requests(struct bao_dialogue *d, uint64_t now_us)

@@ -1,0 +1,109 @@
+/*
+ * client_async.c - puts and settles in the background, and the flush that
+ * waits for them.
+ */
+#include <stdlib.h>
+
+#include "common/client_inside.h"
+#include "common/time.h"
+
+static void answered(struct bao_engine *e,
+                     struct bao_request *request,
+                     const struct bao_operation *answer,
+                     const struct bao_message *message)
+{
+    (void)message;
+    struct bao_async *async = BAO_OF(request, struct bao_async, request);
+    async->status = (enum baozi_status)answer->status;
+    async->receipt.id = answer->id;
+    async->receipt.level = (enum baozi_durability)answer->level;
+    async->receipt.duplicate = bao_has(answer, BAO_BIT(FLAGS)) &&
+                               (answer->flags & BAO_FLAG_DUPLICATE) != 0;
+    if (async->holder != NULL) {
+        bao_dialogue_drop(e->dialogue, &async->holder->lease);
+    }
+    if (async->status != BAOZI_OK && async->answered == NULL &&
+        e->async_status == BAOZI_OK) {
+        e->async_status = async->status;
+        e->async_detail[0] = '\0';
+        if (bao_has(answer, BAO_BIT(ERROR))) {
+            bao_copy_text(
+                e->async_detail, sizeof e->async_detail, answer->error);
+        }
+    }
+    bao_list_push(&e->completed, &async->link);
+}
+
+static const struct bao_owner async_owner = {.answered = answered};
+
+struct bao_async *bao_async_make(uint64_t verb, size_t bytes)
+{
+    struct bao_async *async = malloc(sizeof *async + bytes);
+    if (async == NULL) {
+        return NULL;
+    }
+    memset(async, 0, sizeof *async);
+    /* Owners are only read; the pointer is the caller's to define. */
+    async->request.owner = &async_owner;
+    async->request.until_us = BAO_NEVER_US;
+    BAO_SET(&async->request.operation, VERB, verb, verb);
+    return async;
+}
+
+void bao_async_submit(struct bao_engine *e, struct bao_async *async)
+{
+    e->async_count++;
+    e->puts_count += async->holder == NULL ? 1 : 0;
+    bao_dialogue_submit(e->dialogue, bao_time_monotonic_us(), &async->request);
+}
+
+/* --- flush -------------------------------------------------------------- */
+
+static bool is_flushed(struct bao_engine *e, void *thing)
+{
+    (void)thing;
+    return e->async_count == 0;
+}
+
+/* Receipts have no answers of their own: that of a later request proves that
+ * they arrived. */
+static enum baozi_status
+flush_receipts(struct bao_engine *e, int64_t wait_ms, char *detail)
+{
+    if (bao_dialogue_receipts(e->dialogue) == 0) {
+        return BAOZI_OK;
+    }
+    struct bao_call call;
+    bao_call_init(&call, BAO_VERB_BROKER, "flush", NULL);
+    call.request.until_us = bao_until_us(wait_ms);
+    bao_dialogue_submit(e->dialogue, bao_time_monotonic_us(), &call.request);
+    bao_pump(e);
+    bao_call_wait(e, &call);
+    memcpy(detail, call.detail, sizeof call.detail);
+    return call.status;
+}
+
+enum baozi_status baozi_flush(struct baozi *client, int64_t wait_ms)
+{
+    enum baozi_status status;
+    char detail[BAO_DETAIL_BYTES] = "";
+    const char *why = bao_check_wait(wait_ms);
+    if (why != NULL) {
+        return bao_note(
+            client, BAOZI_BAD_REQUEST, "flush", (struct bao_span){0}, why);
+    }
+    struct bao_engine *e = bao_enter(client, &status);
+    if (e != NULL) {
+        status = bao_wait_for(e, is_flushed, NULL, wait_ms);
+        if (status == BAOZI_OK) {
+            status = flush_receipts(e, wait_ms, detail);
+        }
+        if (status == BAOZI_OK && e->async_status != BAOZI_OK) {
+            status = e->async_status;
+            memcpy(detail, e->async_detail, sizeof detail);
+            e->async_status = BAOZI_OK;
+        }
+        bao_leave(e);
+    }
+    return bao_note(client, status, "flush", (struct bao_span){0}, detail);
+}

@@ -1,0 +1,462 @@
+/*
+ * client_pump.c - how any number of threads share one socket.
+ *
+ * Every ZeroMQ call and everything of the dialogue happens under the engine's
+ * lock. Whoever has it, for whatever reason, pumps: sends what may go, takes
+ * what came, and wakes the owner of each answer. At most one thread, the
+ * driver, sleeps on the socket's descriptors (poll, without the lock); other
+ * waiters sleep on a word of their own (futex). So a lone caller drives the
+ * socket itself, and no thread stands between it and the broker.
+ *
+ * Why no wake-up is lost:
+ * 1. ZMQ_FD is readable while ZeroMQ has commands that no call has looked at.
+ *    bao_pump() ends only when, after the last send and receive, ZMQ_EVENTS
+ *    said "nothing to read, and nothing to send that may be sent" (or it sets
+ *    `dirty` and pokes the driver). So when the lock is free, whatever
+ *    happens later makes the descriptor readable, and stays so until somebody
+ *    pumps: the driver cannot miss it by starting its poll late.
+ * 2. A thread that pumps while the driver sleeps takes the event away from
+ *    it, but also does all the work of it, and wakes whom it concerns: the
+ *    driver by `wake_fd` (drained only by the driver, under the lock), others
+ *    by their word, which is set under the lock before the futex is woken, so
+ *    a waiter that is about to sleep sees it changed.
+ * 3. If there are waiters there is a driver: whoever stops being the driver,
+ *    and whoever leaves while there is none, wakes one waiter, which becomes
+ *    the driver, or leaves and does the same. With no waiters the background
+ *    thread takes over.
+ * 4. The driver sleeps no longer than the dialogue's deadline; who pumps and
+ *    leaves an earlier one behind pokes it.
+ * 5. Sockets are cut and made under the lock; the driver is poked, so it does
+ *    not go on sleeping on a closed descriptor.
+ *
+ * The background thread drives while nobody else does. While callers come and
+ * go it naps, so that it costs them nothing; a caller that stays leaves it
+ * asleep and wakes it when leaving.
+ */
+#include <errno.h>
+#include <linux/futex.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/client_inside.h"
+#include "common/random.h"
+#include "common/time.h"
+
+#define NAP_US           10000u
+#define LONG_US          3600000000u
+#define PUMP_ROUNDS      64
+#define RECONNECT_US     100000u
+#define BACKGROUND_STACK (256u * 1024u)
+
+/* --- waking ------------------------------------------------------------- */
+
+static void poke(int fd)
+{
+    uint64_t one = 1;
+    /* It can only fail because it is readable already. */
+    ssize_t written = write(fd, &one, sizeof one);
+    (void)written;
+}
+
+static void drain(int fd)
+{
+    uint64_t count;
+    ssize_t bytes = read(fd, &count, sizeof count);
+    (void)bytes;
+}
+
+static void wake_word(struct bao_waiter *waiter)
+{
+    atomic_store(&waiter->wake, 1);
+    (void)syscall(
+        SYS_futex, &waiter->wake, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+}
+
+void bao_wake(struct bao_engine *e, struct bao_waiter *waiter)
+{
+    if (e->driver == waiter) {
+        if (e->driver_sleeps) {
+            poke(waiter == &e->background_waiter ? e->background_fd
+                                                 : e->wake_fd);
+        }
+        return;
+    }
+    wake_word(waiter);
+}
+
+void bao_wake_all(struct bao_engine *e)
+{
+    for (struct bao_link *link = bao_list_first(&e->waiters); link != NULL;
+         link = bao_list_next(&e->waiters, link)) {
+        wake_word(BAO_OF(link, struct bao_waiter, link));
+    }
+    if (e->driver != NULL) {
+        bao_wake(e, e->driver);
+    }
+}
+
+void bao_wake_watchers(struct bao_engine *e)
+{
+    for (struct bao_link *link = bao_list_first(&e->watchers); link != NULL;
+         link = bao_list_next(&e->watchers, link)) {
+        bao_wake(e, BAO_OF(link, struct bao_waiter, watch));
+    }
+}
+
+/* --- the pump ----------------------------------------------------------- */
+
+static void cut(struct bao_engine *e, uint64_t now_us)
+{
+    bao_line_cut(&e->line);
+    e->line_up = false;
+    bao_dialogue_lost(e->dialogue, now_us);
+    /* At once, unless the last one was young: then with some jitter, so that
+     * a thousand clients do not come back in the same millisecond. */
+    bool young = now_us - e->made_us < 10 * RECONNECT_US;
+    e->connect_us =
+        young ? now_us + RECONNECT_US / 2 + bao_random_number() % RECONNECT_US
+              : now_us;
+    if (e->driver != NULL) {
+        bao_wake(e, e->driver);
+    }
+}
+
+static void connect_if_due(struct bao_engine *e, uint64_t now_us)
+{
+    if (e->line.socket != NULL || now_us < e->connect_us) {
+        return;
+    }
+    e->made_us = now_us;
+    enum baozi_status status = bao_line_connect(&e->line);
+    if (status == BAOZI_OK) {
+        if (e->driver != NULL) {
+            bao_wake(e, e->driver); /* there are new descriptors */
+        }
+        return;
+    }
+    e->connect_us = now_us + 10 * RECONNECT_US;
+    if (status == BAOZI_BAD_REQUEST) {
+        bao_dialogue_fail_all(
+            e->dialogue, status, "the broker's address cannot be used");
+    }
+}
+
+/* False if the connection is gone. */
+static bool take_news(struct bao_engine *e, uint64_t now_us)
+{
+    for (;;) {
+        switch (bao_line_news(&e->line)) {
+        case BAO_LINE_NOTHING: return true;
+        case BAO_LINE_UP:
+            if (!e->line_up) {
+                e->line_up = true;
+                bao_dialogue_connected(e->dialogue, now_us);
+            }
+            break;
+        case BAO_LINE_DOWN:
+            if (e->line_up) {
+                return false;
+            }
+            break;
+        }
+    }
+}
+
+/* Takes some messages; false if the connection is gone. */
+static bool receive_some(struct bao_engine *e, uint64_t now_us)
+{
+    for (int i = 0; i < PUMP_ROUNDS; i++) {
+        enum baozi_status status = bao_line_receive(&e->line, &e->received);
+        if (status != BAOZI_OK) {
+            return status == BAOZI_EMPTY;
+        }
+        if (e->received.malformed) {
+            bao_line_release(&e->received);
+            return false;
+        }
+        bao_dialogue_feed(e->dialogue, now_us, &e->received.message);
+        bao_line_release(&e->received);
+    }
+    return true;
+}
+
+/* Sends one message; false if the connection is gone. */
+static bool send_one(struct bao_engine *e, uint64_t now_us, bool *sent)
+{
+    struct bao_outgoing out;
+    *sent = bao_dialogue_next(e->dialogue, now_us, &out);
+    return !*sent || bao_line_send(&e->line, &out) == BAOZI_OK;
+}
+
+/* One round; false when there is nothing left to do now. What came is read
+ * before the clock judges: after a long stop, answers are there already. */
+static bool pump_round(struct bao_engine *e)
+{
+    uint64_t now_us = bao_time_monotonic_us();
+    connect_if_due(e, now_us);
+    unsigned ready = bao_line_ready(&e->line);
+    bool alive = (ready & BAO_LINE_NEWS) == 0 || take_news(e, now_us);
+    bool sent = false;
+    if (alive && (ready & BAO_LINE_READABLE) != 0) {
+        alive = receive_some(e, now_us);
+    }
+    bao_dialogue_tick(e->dialogue, now_us);
+    if (alive && (ready & BAO_LINE_WRITABLE) != 0 && e->line_up) {
+        alive = send_one(e, now_us, &sent);
+    }
+    if (!alive || bao_dialogue_broken(e->dialogue) != NULL) {
+        cut(e, now_us);
+        return true;
+    }
+    return sent || (ready & (BAO_LINE_READABLE | BAO_LINE_NEWS)) != 0;
+}
+
+static uint64_t next_deadline(const struct bao_engine *e)
+{
+    uint64_t due_us = bao_dialogue_deadline(e->dialogue);
+    if (e->line.socket == NULL && e->connect_us < due_us) {
+        due_us = e->connect_us;
+    }
+    return due_us;
+}
+
+void bao_pump(struct bao_engine *e)
+{
+    e->dirty = false;
+    int rounds = 0;
+    while (pump_round(e)) {
+        if (++rounds == PUMP_ROUNDS) {
+            e->dirty = true; /* others want the lock too */
+            break;
+        }
+    }
+    if (e->driver != NULL && e->driver_sleeps &&
+        (e->dirty || next_deadline(e) < e->driver_until_us)) {
+        bao_wake(e, e->driver);
+    }
+}
+
+/* --- sleeping ----------------------------------------------------------- */
+
+static struct timespec time_left(uint64_t until_us)
+{
+    uint64_t now_us = bao_time_monotonic_us();
+    uint64_t left_us = until_us > now_us ? until_us - now_us : 0;
+    left_us = left_us > LONG_US ? LONG_US : left_us;
+    return (struct timespec){.tv_sec = (time_t)(left_us / 1000000),
+                             .tv_nsec = (long)(left_us % 1000000) * 1000};
+}
+
+/* Sleeps on the socket. True if a signal handler ran. */
+static bool
+sleep_on_socket(struct bao_engine *e, int wake_fd, uint64_t until_us)
+{
+    /* poll passes over descriptors of -1: a line that is cut. */
+    struct pollfd fds[3] = {{.fd = wake_fd, .events = POLLIN},
+                            {.fd = e->line.socket_fd, .events = POLLIN},
+                            {.fd = e->line.monitor_fd, .events = POLLIN}};
+    uint64_t due_us = next_deadline(e);
+    e->driver_until_us = due_us < until_us ? due_us : until_us;
+    if (e->dirty) {
+        e->driver_until_us = 0;
+    }
+    e->driver_sleeps = true;
+    struct timespec left = time_left(e->driver_until_us);
+    (void)pthread_mutex_unlock(&e->lock);
+    bool interrupted = ppoll(fds, 3, &left, NULL) < 0 && errno == EINTR;
+    (void)pthread_mutex_lock(&e->lock);
+    if (fds[0].revents != 0) {
+        drain(wake_fd);
+    }
+    return interrupted;
+}
+
+/* Sleeps without the socket. FUTEX_WAIT with a timeout is never restarted
+ * after a signal handler. True if one ran. */
+static bool sleep_on_word(struct bao_engine *e,
+                          struct bao_waiter *waiter,
+                          uint64_t until_us)
+{
+    bao_list_push(&e->waiters, &waiter->link);
+    struct timespec left = time_left(until_us);
+    (void)pthread_mutex_unlock(&e->lock);
+    long failed = syscall(
+        SYS_futex, &waiter->wake, FUTEX_WAIT_PRIVATE, 0, &left, NULL, 0);
+    bool interrupted = failed != 0 && errno == EINTR;
+    (void)pthread_mutex_lock(&e->lock);
+    atomic_store(&waiter->wake, 0);
+    bao_list_remove(&e->waiters, &waiter->link);
+    return interrupted;
+}
+
+bool bao_sleep(struct bao_engine *e,
+               struct bao_waiter *waiter,
+               uint64_t until_us)
+{
+    if (e->driver == &e->background_waiter) {
+        if (e->driver_sleeps) {
+            poke(e->background_fd); /* it must not sleep on our descriptors */
+        }
+        e->driver = NULL;
+    }
+    if (e->driver != NULL && e->driver != waiter) {
+        return sleep_on_word(e, waiter, until_us);
+    }
+    e->driver = waiter;
+    bool interrupted = sleep_on_socket(e, e->wake_fd, until_us);
+    e->driver_sleeps = false;
+    bao_pump(e);
+    bao_call_back(e);
+    return interrupted;
+}
+
+/* Somebody must drive for those who still wait, or at least look after the
+ * session. */
+void bao_waiter_leave(struct bao_engine *e, struct bao_waiter *waiter)
+{
+    if (e->driver == waiter) {
+        e->driver = NULL;
+    }
+    if (e->driver != NULL) {
+        return;
+    }
+    struct bao_link *first = bao_list_first(&e->waiters);
+    if (first != NULL) {
+        wake_word(BAO_OF(first, struct bao_waiter, link));
+    } else if (e->background_deep || e->dirty) {
+        poke(e->background_fd);
+    }
+}
+
+/* --- callbacks of asynchronous requests --------------------------------- */
+
+static void call_back(struct bao_async *async)
+{
+    if (async->answered != NULL) {
+        async->answered(async->context,
+                        async->status,
+                        async->status == BAOZI_OK ? &async->receipt : NULL);
+    }
+}
+
+/* One thread at a time runs them, so that they come in order. */
+void bao_call_back(struct bao_engine *e)
+{
+    if (e->calling_back || e->completed.count == 0) {
+        return;
+    }
+    e->calling_back = true;
+    struct bao_link *link;
+    while ((link = bao_list_pop(&e->completed)) != NULL) {
+        struct bao_async *async = BAO_OF(link, struct bao_async, link);
+        if (async->answered != NULL) {
+            (void)pthread_mutex_unlock(&e->lock);
+            call_back(async);
+            (void)pthread_mutex_lock(&e->lock);
+        }
+        e->puts_count -= async->holder == NULL ? 1 : 0;
+        e->async_count--;
+        if (async->holder != NULL) {
+            bao_holder_free(async->holder);
+        }
+        free(async);
+    }
+    e->calling_back = false;
+    bao_wake_watchers(e);
+}
+
+/* --- the background thread ---------------------------------------------- */
+
+static void background_nap(struct bao_engine *e, uint64_t nap_us)
+{
+    struct pollfd fd = {.fd = e->background_fd, .events = POLLIN};
+    struct timespec left = time_left(bao_time_monotonic_us() + nap_us);
+    (void)pthread_mutex_unlock(&e->lock);
+    (void)ppoll(&fd, 1, &left, NULL);
+    (void)pthread_mutex_lock(&e->lock);
+    if (fd.revents != 0) {
+        drain(e->background_fd);
+    }
+}
+
+static void background_drive(struct bao_engine *e)
+{
+    e->driver = &e->background_waiter;
+    (void)sleep_on_socket(e, e->background_fd, BAO_NEVER_US);
+    if (e->driver == &e->background_waiter) {
+        e->driver_sleeps = false;
+        e->driver = NULL;
+    }
+}
+
+static void *background_main(void *argument)
+{
+    struct bao_engine *e = argument;
+    (void)pthread_mutex_lock(&e->lock);
+    uint64_t seen = 0;
+    while (!e->stopping) {
+        bool quiet = seen == e->activity;
+        seen = e->activity;
+        if (e->driver != NULL && quiet) {
+            e->background_deep = true;
+            background_nap(e, LONG_US);
+            e->background_deep = false;
+            continue;
+        }
+        if (e->driver != NULL || !quiet) {
+            background_nap(e, NAP_US);
+            continue;
+        }
+        bao_pump(e);
+        bao_call_back(e);
+        if (e->driver != NULL || bao_list_first(&e->waiters) != NULL) {
+            background_nap(e, NAP_US / 10); /* a waiter is about to drive */
+            continue;
+        }
+        background_drive(e);
+        bao_pump(e);
+        bao_call_back(e);
+    }
+    (void)pthread_mutex_unlock(&e->lock);
+    return NULL;
+}
+
+/* Signals are for the program's own threads. */
+enum baozi_status bao_background_start(struct bao_engine *e)
+{
+    if (e->background_runs) {
+        return BAOZI_OK;
+    }
+    sigset_t all;
+    sigset_t before;
+    pthread_attr_t attributes;
+    (void)sigfillset(&all);
+    if (pthread_attr_init(&attributes) != 0) {
+        return BAOZI_NO_MEMORY;
+    }
+    (void)pthread_attr_setstacksize(&attributes, BACKGROUND_STACK);
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    int failed =
+        pthread_create(&e->background, &attributes, background_main, e);
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    (void)pthread_attr_destroy(&attributes);
+    e->background_runs = failed == 0;
+    return failed == 0 ? BAOZI_OK : BAOZI_NO_MEMORY;
+}
+
+/* The lock is not held. */
+void bao_background_stop(struct bao_engine *e)
+{
+    if (!e->background_runs) {
+        return;
+    }
+    (void)pthread_mutex_lock(&e->lock);
+    e->stopping = true;
+    poke(e->background_fd);
+    (void)pthread_mutex_unlock(&e->lock);
+    (void)pthread_join(e->background, NULL);
+    e->background_runs = false;
+}

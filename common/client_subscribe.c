@@ -1,0 +1,255 @@
+/*
+ * client_subscribe.c - items that are pushed ahead.
+ *
+ * The request lives as long as the subscription; what it brings waits in
+ * `items` until baozi_next() hands it over. All of it is guarded by the
+ * engine's lock. In a forked child a subscription is the parent's: it can only
+ * be let go.
+ */
+#include <stdlib.h>
+
+#include "common/client_inside.h"
+#include "common/time.h"
+
+static void drop_items(struct bao_engine *e,
+                       struct baozi_subscription *subscription,
+                       bool only_gone)
+{
+    struct bao_list *items = &subscription->items;
+    for (size_t left = items->count; left > 0; left--) {
+        struct bao_link *link = bao_list_pop(items);
+        struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
+        if (only_gone && !holder->lease.gone) {
+            bao_list_push(items, link);
+            continue;
+        }
+        uint64_t id = holder->lease.id;
+        uint64_t token = holder->lease.gone ? 0 : holder->lease.token;
+        bao_dialogue_drop(e->dialogue, &holder->lease);
+        bao_dialogue_give_back(e->dialogue, bao_time_monotonic_us(), id, token);
+        bao_holder_free(holder);
+    }
+}
+
+static void delivered(struct bao_engine *e,
+                      struct bao_request *request,
+                      const struct bao_operation *operation,
+                      const struct bao_message *message)
+{
+    struct baozi_subscription *subscription =
+        BAO_OF(request, struct baozi_subscription, request);
+    struct bao_items items;
+    struct bao_item_in item;
+    if (!bao_items_open(&items, operation, message)) {
+        return; /* they come back when their leases end */
+    }
+    uint64_t now_us = bao_time_monotonic_us();
+    while (bao_items_next(&items, &item)) {
+        struct bao_holder *holder = bao_holder_make(
+            subscription->client, e, &item, (uint32_t)operation->lease_ms);
+        if (holder != NULL &&
+            (item.token == 0 ||
+             bao_dialogue_hold(e->dialogue, now_us, &holder->lease))) {
+            bao_list_push(&subscription->items, &holder->link);
+            continue;
+        }
+        free(holder);
+        bao_dialogue_give_back(e->dialogue, now_us, item.id, item.token);
+    }
+    bao_wake_watchers(e);
+}
+
+static void answered(struct bao_engine *e,
+                     struct bao_request *request,
+                     const struct bao_operation *answer,
+                     const struct bao_message *message)
+{
+    (void)message;
+    struct baozi_subscription *subscription =
+        BAO_OF(request, struct baozi_subscription, request);
+    subscription->ended = true;
+    subscription->status = (enum baozi_status)answer->status;
+    if (bao_has(answer, BAO_BIT(ERROR))) {
+        bao_copy_text(
+            subscription->detail, sizeof subscription->detail, answer->error);
+    }
+    bao_wake_watchers(e);
+}
+
+static const char *check(const char *queue,
+                         const struct baozi_get_options *options)
+{
+    const char *why = bao_check_queue(queue);
+    if (why == NULL && options != NULL && options->automatic != 0) {
+        why = "a subscription's items are leased, never automatic";
+    }
+    return why;
+}
+
+enum baozi_status baozi_subscribe(struct baozi *client,
+                                  const char *queue,
+                                  uint32_t items,
+                                  uint64_t bytes,
+                                  const struct baozi_get_options *options,
+                                  struct baozi_subscription **subscription)
+{
+    struct bao_call stat;
+    const char *why = check(queue, options);
+    *subscription = NULL;
+    bao_call_init(
+        &stat, BAO_VERB_STAT, "subscribe", why == NULL ? queue : NULL);
+    if (why != NULL) {
+        return bao_refuse(client, &stat, why);
+    }
+    struct baozi_subscription *made = calloc(1, sizeof *made);
+    if (made == NULL) {
+        return bao_note(client, BAOZI_NO_MEMORY, stat.verb, stat.queue, "");
+    }
+    bao_list_init(&made->items);
+    bao_copy_text(made->queue, sizeof made->queue, stat.queue);
+    made->owner =
+        (struct bao_owner){.answered = answered, .delivered = delivered};
+    made->request.owner = &made->owner;
+    made->request.until_us = BAO_NEVER_US;
+    made->client = client;
+    struct bao_operation *op = &made->request.operation;
+    BAO_SET(op, VERB, verb, BAO_VERB_SUBSCRIBE);
+    BAO_SET(op, QUEUE, queue, bao_span_text(made->queue));
+    BAO_SET(op, LIMIT, limit, items);
+    if (bytes > 0) {
+        BAO_SET(op, BYTES, bytes, bytes);
+    }
+    if (options != NULL && options->lease_ms > 0) {
+        BAO_SET(op, LEASE_MS, lease_ms, options->lease_ms);
+    }
+    /* SUBSCRIBE is answered only when it ends; STAT says whether the queue is
+     * there, and its answer that the broker has both. */
+    enum baozi_status status;
+    struct bao_engine *e = bao_enter(client, &status);
+    if (e == NULL) {
+        free(made);
+        return bao_note(client, status, stat.verb, stat.queue, "");
+    }
+    made->engine = e;
+    uint64_t now_us = bao_time_monotonic_us();
+    bao_dialogue_submit(e->dialogue, now_us, &made->request);
+    bao_dialogue_submit(e->dialogue, now_us, &stat.request);
+    bao_pump(e);
+    bao_call_wait(e, &stat);
+    if (stat.status != BAOZI_OK) {
+        bao_dialogue_forget(e->dialogue, &made->request);
+        drop_items(e, made, false);
+        free(made);
+        made = NULL;
+    }
+    bao_leave(e);
+    *subscription = made;
+    return bao_note(client, stat.status, stat.verb, stat.queue, stat.detail);
+}
+
+static bool has_next(struct bao_engine *e, void *thing)
+{
+    struct baozi_subscription *subscription = thing;
+    drop_items(e, subscription, true);
+    return subscription->items.count > 0 || subscription->ended;
+}
+
+/* The engine, entered, or NULL with *status. */
+static struct bao_engine *enter(struct baozi_subscription *subscription,
+                                enum baozi_status *status)
+{
+    struct bao_engine *e = bao_enter(subscription->client, status);
+    if (e != NULL && e != subscription->engine) {
+        bao_leave(e);
+        *status = BAOZI_SESSION_GONE; /* the parent's, seen in a child */
+        return NULL;
+    }
+    return e;
+}
+
+enum baozi_status baozi_next(struct baozi_subscription *subscription,
+                             int64_t wait_ms,
+                             struct baozi_item *item)
+{
+    enum baozi_status status;
+    char detail[BAO_DETAIL_BYTES] = "";
+    struct baozi *client = subscription->client;
+    struct bao_span queue = bao_span_text(subscription->queue);
+    const char *why = bao_check_wait(wait_ms);
+    *item = (struct baozi_item){0};
+    if (why != NULL) {
+        return bao_note(client, BAOZI_BAD_REQUEST, "get", queue, why);
+    }
+    struct bao_engine *e = enter(subscription, &status);
+    if (e == NULL) {
+        return bao_note(client, status, "get", queue, "");
+    }
+    status = bao_wait_for(e, has_next, subscription, wait_ms);
+    if (status == BAOZI_TIMEOUT) {
+        status = BAOZI_EMPTY;
+    } else if (status == BAOZI_OK && subscription->items.count > 0) {
+        struct bao_link *link = bao_list_pop(&subscription->items);
+        bao_holder_show(BAO_OF(link, struct bao_holder, link), item);
+    } else if (status == BAOZI_OK) {
+        status = subscription->status;
+        memcpy(detail, subscription->detail, sizeof detail);
+    }
+    bao_leave(e);
+    return bao_note(client, status, "get", queue, detail);
+}
+
+enum baozi_status baozi_credit(struct baozi_subscription *subscription,
+                               uint32_t items,
+                               uint64_t bytes)
+{
+    enum baozi_status status;
+    struct bao_engine *e = enter(subscription, &status);
+    if (e != NULL) {
+        if (subscription->ended) {
+            status = subscription->status;
+        } else {
+            bao_dialogue_credit(
+                e->dialogue, &subscription->request, items, bytes);
+            bao_pump(e);
+        }
+        bao_leave(e);
+    }
+    return bao_note(subscription->client,
+                    status,
+                    "credit",
+                    bao_span_text(subscription->queue),
+                    "");
+}
+
+static bool has_ended(struct bao_engine *e, void *thing)
+{
+    (void)e;
+    const struct baozi_subscription *subscription = thing;
+    return subscription->ended;
+}
+
+enum baozi_status baozi_unsubscribe(struct baozi_subscription *subscription)
+{
+    enum baozi_status status;
+    struct bao_engine *e = enter(subscription, &status);
+    if (e == NULL && status == BAOZI_SESSION_GONE) {
+        free(subscription); /* its buffer is the parent's */
+        return BAOZI_OK;
+    }
+    if (e != NULL) {
+        if (!subscription->ended) {
+            bao_dialogue_cancel(
+                e->dialogue, bao_time_monotonic_us(), &subscription->request);
+            status = bao_wait_for(e,
+                                  has_ended,
+                                  subscription,
+                                  (int64_t)e->settings->connect_timeout_ms);
+            bao_dialogue_forget(e->dialogue, &subscription->request);
+        }
+        drop_items(e, subscription, false);
+        bao_pump(e);
+        bao_leave(e);
+        free(subscription);
+    }
+    return status == BAOZI_TIMEOUT ? BAOZI_CONNECTION_LOST : status;
+}
