@@ -92,7 +92,7 @@ static const struct bao_option options_table[] = {
      .takes = BAO_TAKES_TEXTS,
      AT(headers),
      .value = "K=V",
-     .help = "give each item this header; may be repeated"},
+     .help = "give each item this header"},
     {.name = "dedup-key",
      .takes = BAO_TAKES_TEXT,
      AT(dedup_key),

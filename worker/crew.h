@@ -150,6 +150,6 @@ void bao_status_text(int status, char *text, size_t bytes);
 
 /* --- slot.c --- */
 
-void *bao_slot_main(void *slot);
+void *bao_slot_main(void *context); /* the slot */
 
 #endif
