@@ -125,6 +125,27 @@ static void test_wire__writer_that_is_full_has_written_nothing(void **state)
     model_each_seed("full headers", fill_a_header);
 }
 
+static void test_wire__writer_uses_every_byte_and_no_more(void **state)
+{
+    (void)state;
+    static struct random_memory random;
+    struct bao_operation put;
+    struct bao_writer writer;
+    model_seed(3);
+    assert_true(
+        random_operation(model_random, BAO_VERB_PUT, false, &random, &put));
+    size_t needed = encoded(&put).bytes;
+    for (size_t capacity = 4; capacity <= needed + 1; capacity++) {
+        uint8_t *exact = malloc(capacity);
+        bao_writer_open(&writer, exact, capacity);
+        assert_int_equal(bao_writer_add(&writer, &put),
+                         capacity < needed ? BAOZI_FULL : BAOZI_OK);
+        assert_int_equal(bao_writer_close(&writer).bytes,
+                         capacity < needed ? 4 : needed);
+        free(exact);
+    }
+}
+
 static void test_wire__a_header_has_at_most_1024_operations(void **state)
 {
     (void)state;
@@ -400,6 +421,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_wire__brings_every_operation_back),
         cmocka_unit_test(test_wire__writer_that_is_full_has_written_nothing),
+        cmocka_unit_test(test_wire__writer_uses_every_byte_and_no_more),
         cmocka_unit_test(test_wire__a_header_has_at_most_1024_operations),
         cmocka_unit_test(test_wire__fields_that_are_absent_are_zero),
         cmocka_unit_test(test_wire__columns_without_entries_are_absent),
