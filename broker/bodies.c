@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 #include "common/check.h"
+#include "common/poison.h"
 #include "common/table.h"
 #include "common/tree.h"
 
@@ -310,6 +311,7 @@ static void give_pages_back(struct bao_bodies *bodies)
 {
     /* Only queues' own records are left: their trees are empty. They are
      * made anew when an item comes. */
+    BAO_UNPOISON(bodies->memory, bodies->bytes);
     if (madvise(bodies->memory, bodies->bytes, MADV_DONTNEED) == 0)
         start(bodies);
 }
@@ -353,6 +355,7 @@ void bao_bodies_close(struct bao_bodies *bodies)
         drop_queue(bodies, BAO_OF(node, struct queue, node)->incarnation);
     while (bao_bodies_sweep(bodies))
         continue;
+    BAO_UNPOISON(bodies->memory, bodies->bytes);
     (void)munmap(bodies->memory, bodies->bytes);
     free(bodies);
 }

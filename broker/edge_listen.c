@@ -223,8 +223,8 @@ void bao_listener_close(struct bao_listener *listener)
     char name[SIDE_PATH_BYTES];
     if (listener->lock < 0)
         return;
-    side_path(name, listener->path, ".paused");
-    if (listener->paused)
+    side_path(name, listener->path, listener->paused ? ".paused" : "");
+    if (listener->bound)
         (void)unlink(name);
     side_path(name, listener->path, ".lock");
     (void)unlink(name);

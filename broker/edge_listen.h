@@ -28,6 +28,7 @@ struct bao_listener {
     const char *path;                /* ipc: the file, in `url`; else NULL */
     int lock;                        /* ipc: the lock's descriptor, or -1 */
     int descriptor; /* the library's listening socket, or -1; lent */
+    bool bound;     /* set by who bound it: there is a file to remove */
     bool paused;
 };
 
@@ -49,7 +50,7 @@ bool bao_listener_open(struct bao_listener *listener,
                        const char *url,
                        struct bao_problem *problem);
 
-/* After the socket was closed: gives the lock back. */
+/* After the socket was closed: removes its file, gives the lock back. */
 void bao_listener_close(struct bao_listener *listener);
 
 /* Stops new connections, and lets them come again. What the system refuses

@@ -17,10 +17,11 @@
 
 #include "broker/edge_zmq_inner.h"
 #include "common/check.h"
+#include "common/poison.h"
 #include "common/random.h"
 
-#define MEMORY_BYTES     (UINT64_C(1) << 30) /* reserved, touched as needed */
-#define HELLO_MS         4000u               /* 2 s for ZMTP, 2 s for HELLO */
+#define MEMORY_BYTES     (UINT64_C(256) << 20) /* reserved, touched as needed */
+#define HELLO_MS         4000u                 /* 2 s for ZMTP, 2 s for HELLO */
 #define HANDSHAKE_MS     2000
 #define MESSAGES_MAX     64u
 #define BACKLOG_MAX      4096
@@ -247,6 +248,7 @@ static bool open_listener(struct bao_edge_zmq *edge,
     (void)umask(mask);
     if (answer != 0)
         return refuse_zmq(problem, "bind", url);
+    listener->bound = true;
     if (zmq_getsockopt(
             edge->router, ZMQ_LAST_ENDPOINT, listener->address, &bytes) != 0)
         return refuse_zmq(problem, "asking for the address", url);
@@ -370,8 +372,10 @@ void bao_edge_zmq_close(struct bao_edge *base, int linger_ms)
     for (size_t i = 0; i < edge->listener_count; i++)
         bao_listener_close(&edge->listeners[i]);
     bao_connections_close(&edge->connections);
-    if (edge->memory != NULL)
+    if (edge->memory != NULL) {
+        BAO_UNPOISON(edge->memory, MEMORY_BYTES);
         (void)munmap(edge->memory, MEMORY_BYTES);
+    }
     if (edge->epoll >= 0)
         (void)close(edge->epoll);
     free(edge);

@@ -12,6 +12,7 @@
 #include "broker/gateway_inner.h"
 #include "common/check.h"
 #include "common/log.h"
+#include "common/poison.h"
 #include "common/random.h"
 
 #define OUTBOX_PEER_BYTES (UINT64_C(64) << 20)
@@ -492,6 +493,7 @@ void bao_gateway_close(struct bao_gateway *gateway)
     }
     bao_holds_close(&gateway->holds);
     bao_bodies_close(gateway->bodies);
+    BAO_UNPOISON(gateway->memory, gateway->memory_bytes);
     (void)munmap(gateway->memory, gateway->memory_bytes);
     free(gateway->peers);
     free(gateway);

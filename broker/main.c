@@ -20,6 +20,7 @@
 #include "broker/config.h"
 #include "broker/edge_zmq.h"
 #include "broker/loop.h"
+#include "common/poison.h"
 #include "common/random.h"
 #include "common/text.h"
 
@@ -152,8 +153,10 @@ static void close_broker(struct broker *broker)
 {
     bao_gateway_close(broker->gateway);
     bao_edge_zmq_close(broker->edge, LINGER_MS);
-    if (broker->core_memory != NULL)
+    if (broker->core_memory != NULL) {
+        BAO_UNPOISON(broker->core_memory, broker->core_bytes);
         (void)munmap(broker->core_memory, broker->core_bytes);
+    }
 }
 
 /* --- what it says --- */
