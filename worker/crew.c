@@ -90,6 +90,7 @@ static void spawner_lost(struct conductor *conductor)
     gone = crew->spawner;
     crew->spawner.fd = -1;
     (void)pthread_mutex_unlock(&crew->lock);
+    pid_t pid = gone.pid;
     bao_spawner_end(&gone);
     (void)pthread_mutex_lock(&crew->lock);
     for (size_t i = 0; i < crew->slot_count; i++) {
@@ -101,7 +102,7 @@ static void spawner_lost(struct conductor *conductor)
     BAO_CREW_LOG(crew,
                  BAO_LOG_ERROR,
                  bao_event("spawner_lost"),
-                 bao_number("pid", (uint64_t)gone.pid));
+                 bao_number("pid", (uint64_t)pid));
     conductor->spawn_at_us = bao_time_monotonic_us() + SPAWN_AGAIN_MS * 1000;
 }
 
@@ -163,7 +164,8 @@ static void look_at_phase(struct conductor *conductor)
         conductor->exit_code = BAO_EXIT_SIGNAL + last;
     enum bao_phase phase = bao_crew_phase(crew);
     if (phase == BAO_PHASE_RUNNING && (signals > 0 || wanted)) {
-        log_phase(crew, "drain", signals > 0 ? strsignal(last) : "it is over");
+        log_phase(
+            crew, "drain", signals > 0 ? sigabbrev_np(last) : "it is over");
         enter(conductor, BAO_PHASE_DRAINING, crew->settings->grace_ms);
         phase = BAO_PHASE_DRAINING;
     }

@@ -50,7 +50,7 @@ def log_job(seconds="0"):
             f'sleep {seconds}')
 
 
-# --- outcomes ------------------------------------------------------------------
+# --- outcomes ----------------------------------------------------------------
 
 @test("[S11] a real job: gzip -t on good and bad files, max_deliveries 1")
 def _():
@@ -157,7 +157,7 @@ def _():
         check(not os.path.exists(path("broken")), "the payload was run")
 
 
-# --- children ------------------------------------------------------------------
+# --- children ----------------------------------------------------------------
 
 @test("[S11] a child killed with -9 costs one delivery of its one item")
 def _():
@@ -273,7 +273,7 @@ def _():
         equal(worker.stop(), 0, "exit code of the worker")
 
 
-# --- the end -------------------------------------------------------------------
+# --- the end -----------------------------------------------------------------
 
 @test("[S11] SIGTERM: what runs is finished, the rest is not charged")
 def _():
@@ -371,7 +371,7 @@ def _():
         equal(worker.stop(), 0, "exit code of the worker")
 
 
-# --- runners -------------------------------------------------------------------
+# --- runners -----------------------------------------------------------------
 
 @test("the example plugin counts words; a refused argument ends with 78")
 def _():
