@@ -216,13 +216,13 @@ void *bao_arena_take(struct bao_arena *arena, size_t bytes)
     return block_payload(block);
 }
 
-void bao_arena_give(struct bao_arena *arena, void *memory)
+void bao_arena_give(struct bao_arena *arena, void *payload)
 {
-    if (memory == NULL)
+    if (payload == NULL)
         return;
-    struct block *block = (struct block *)(void *)((uint8_t *)memory - WORD);
+    struct block *block = (struct block *)(void *)((uint8_t *)payload - WORD);
     uint64_t size = block_size(block);
-    BAO_ASSERT((uintptr_t)memory % ALIGN == 0);
+    BAO_ASSERT((uintptr_t)payload % ALIGN == 0);
     BAO_ASSERT((block->size & FREE) == 0 && size >= BLOCK_MIN);
     BAO_ASSERT(arena->used >= size);
     arena->used -= size;

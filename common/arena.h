@@ -23,7 +23,7 @@ struct bao_arena *bao_arena_init(void *memory, size_t bytes);
 void *bao_arena_take(struct bao_arena *arena, size_t bytes);
 
 /* Gives a block back; NULL is allowed. */
-void bao_arena_give(struct bao_arena *arena, void *block);
+void bao_arena_give(struct bao_arena *arena, void *payload);
 
 /* Bytes in blocks that are taken, their overhead included. */
 size_t bao_arena_used(const struct bao_arena *arena);

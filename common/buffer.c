@@ -93,6 +93,7 @@ enum baozi_status bao_buffer_append(struct bao_buffer *buffer,
     enum baozi_status status = bao_buffer_reserve(buffer, bytes.bytes, &room);
     if (status != BAOZI_OK)
         return status;
+    BAO_ASSERT(room != NULL); /* some bytes were asked for */
     memcpy(room, bytes.data, bytes.bytes);
     bao_buffer_commit(buffer, bytes.bytes);
     return BAOZI_OK;
