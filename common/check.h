@@ -10,7 +10,7 @@
  * the programs and tests bring it (common/check.c). */
 _Noreturn void bao_panic(const char *file, int line, const char *what);
 
-#define BAO_ASSERT(condition)                                                  \
+#define BAO_ASSERT(condition) \
     ((condition) ? (void)0 : bao_panic(__FILE__, __LINE__, #condition))
 
 /* A place that one test must reach; counted in test builds only. */

@@ -2,8 +2,9 @@
  * table.h - find an element by a hash of its key.
  *
  * Linear hashing (Litwin, VLDB 1980): each insert splits at most one bucket,
- * and each removal merges a few, so there is never a pause to rehash. Nodes live
- * in their elements; buckets lie in segments of 512 (the first begins with 8). Callers compare keys themselves:
+ * and each removal merges a few, so there is never a pause to rehash. Nodes
+ * live in their elements; buckets lie in segments of 512 (the first begins with
+ * 8). Callers compare keys themselves:
  *
  *   for (n = bao_table_first(&t, hash); n; n = bao_table_next(n))
  *       if (same(BAO_OF(n, struct thing, node), key)) ...

@@ -48,12 +48,10 @@ void bao_tree_remove(struct bao_tree *tree, uint64_t key);
 /* Changes the colour of a key that is there. */
 void bao_tree_recolour(struct bao_tree *tree, uint64_t key, unsigned colour);
 /* The smallest key >= `from` that has a colour of the mask. */
-struct bao_tree_entry bao_tree_first(const struct bao_tree *tree,
-                                     unsigned colours,
-                                     uint64_t from);
+struct bao_tree_entry
+bao_tree_first(const struct bao_tree *tree, unsigned colours, uint64_t from);
 /* The largest key <= `to` that has a colour of the mask. */
-struct bao_tree_entry bao_tree_last(const struct bao_tree *tree,
-                                    unsigned colours,
-                                    uint64_t to);
+struct bao_tree_entry
+bao_tree_last(const struct bao_tree *tree, unsigned colours, uint64_t to);
 
 #endif
