@@ -16,6 +16,7 @@
 #define CLOSE_MS          2000
 
 static struct bao_producer_signals signals = {.fd = -1};
+static volatile sig_atomic_t finishing; /* no call is broken off any more */
 
 static void on_signal(int number)
 {
@@ -46,10 +47,11 @@ static void hear_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* A signal ends calls that wait; the last words are waited for in slices. */
 static int interrupted(void *context)
 {
     (void)context;
-    return signals.count > 0;
+    return signals.count > 0 && finishing == 0;
 }
 
 static enum baozi_status declare(struct baozi *client,
@@ -136,6 +138,7 @@ static int produce(struct bao_feed *feed)
     int exit_code = BAO_EXIT_OK;
     enum bao_source_end end = settings->cooks ? bao_source_cook(feed)
                                               : bao_source_read(feed, &problem);
+    finishing = 1;
     bao_feed_flush(feed);
     struct bao_fed_counts counts = bao_feed_counts(feed);
     bao_progress_end(

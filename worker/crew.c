@@ -307,11 +307,10 @@ int bao_crew_run(struct bao_crew *crew,
                  bao_text("url", baozi_url(crew->client)),
                  bao_number("children", started));
     bool clean = conduct(&conductor);
+    crew->left_behind = !clean;
     bao_spawner_end(&crew->spawner);
     for (size_t i = 0; clean && i < started; i++)
         (void)pthread_join(crew->slots[i].thread, NULL);
-    if (clean && crew->subscription != NULL)
-        (void)baozi_unsubscribe(crew->subscription);
     /* threads that wait for the broker still use the crew: nothing is freed */
     if (crew->exit_code != 0)
         return crew->exit_code;

@@ -67,10 +67,11 @@ struct bao_crew {
     struct bao_slot *slots;
     size_t slot_count;
 
-    _Atomic int phase; /* enum bao_phase */
-    int drain_fd;      /* readable from DRAINING on; never read */
-    int leave_fd;      /* readable from LEAVING on; never read */
-    int event_fd;      /* tells the main thread to look */
+    _Atomic bool working; /* the beginning is over */
+    _Atomic int phase;    /* enum bao_phase */
+    int drain_fd;         /* readable from DRAINING on; never read */
+    int leave_fd;         /* readable from LEAVING on; never read */
+    int event_fd;         /* tells the main thread to look */
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
@@ -80,6 +81,7 @@ struct bao_crew {
     bool away;                               /* the broker does not answer */
     bool begun;                              /* some child was READY once */
     size_t slots_left;                       /* threads that still run */
+    bool left_behind;                        /* some threads never ended */
     bool drain_wanted; /* by a slot: the queue is empty or shut down */
     int exit_code;     /* of a fault; 0 = none */
     struct bao_totals totals;
@@ -130,6 +132,10 @@ static inline enum bao_phase bao_crew_phase(const struct bao_crew *crew)
  * is one. False: the phase is over or the slot's child ended.
  */
 bool bao_crew_take(struct bao_slot *slot, struct baozi_item *item);
+
+/* Ends the subscription, once nobody takes any more: what was pushed ahead
+ * goes back uncounted. */
+void bao_crew_stop_taking(struct bao_crew *crew);
 
 /* --- child.c --- */
 

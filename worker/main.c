@@ -49,10 +49,11 @@ static void hear_signals(void)
     (void)signal(SIGPIPE, SIG_IGN);
 }
 
+/* A signal ends the calls of the beginning; later ones are finished. */
 static int interrupted(void *context)
 {
-    (void)context;
-    return signals.count > 0;
+    const struct bao_crew *crew = context;
+    return signals.count > 0 && !atomic_load(&crew->working);
 }
 
 /* Opens the client, waits for the broker, makes the queue. 0: all is well. */
@@ -67,6 +68,7 @@ static int begin(struct bao_crew *crew)
         .close_timeout_ms = CLOSE_MS,
         .program = name,
         .interrupted = interrupted,
+        .context = crew,
     };
     enum baozi_status status = baozi_open(&options, &crew->client);
     if (status == BAOZI_OK)
@@ -128,6 +130,7 @@ static int supervise(const struct bao_worker_settings *settings,
     hear_signals();
     int exit_code = begin(&crew);
     if (exit_code == BAO_EXIT_OK) {
+        atomic_store(&crew.working, true);
         exit_code = bao_crew_run(&crew, &signals);
         report(&crew);
     }
@@ -139,6 +142,8 @@ static int supervise(const struct bao_worker_settings *settings,
                          "the last outcomes may not have reached the broker",
                          "it did not answer in time",
                          "their items are delivered again, if so");
+    if (crew.left_behind) /* threads still use what main() would free */
+        _exit(exit_code);
     return exit_code;
 }
 

@@ -271,6 +271,7 @@ void *bao_slot_main(void *context)
         }
     }
     bao_child_retire(slot);
+    bao_crew_stop_taking(crew);
     (void)pthread_mutex_lock(&crew->lock);
     crew->slots_left--;
     (void)pthread_mutex_unlock(&crew->lock);

@@ -49,9 +49,13 @@ static void note_away(struct bao_crew *crew, bool away)
                      bao_text("url", baozi_url(crew->client)));
 }
 
-/* The queue was empty: is that the end? */
-static void look_whether_over(struct bao_crew *crew)
+/* Nothing came: is the broker away, or is that the end? */
+static void look_around(struct bao_crew *crew)
 {
+    bool away = baozi_connect(crew->client, 0) != BAOZI_OK;
+    note_away(crew, away);
+    if (away)
+        return;
     struct baozi_queue_stat stat = {.size = sizeof stat};
     if (crew->settings->until_empty &&
         baozi_stat(crew->client, crew->settings->queue, &stat) == BAOZI_OK &&
@@ -109,12 +113,12 @@ static bool take_in_turn(struct bao_slot *slot, struct baozi_item *item)
             crew->subscription != NULL ? BAOZI_OK : subscribe(crew);
         if (status == BAOZI_OK)
             status = baozi_next(crew->subscription, LOOK_MS, item);
-        if (status == BAOZI_OK || status == BAOZI_EMPTY)
+        if (status == BAOZI_OK) {
             note_away(crew, false);
-        if (status == BAOZI_OK)
             return true;
+        }
         if (status == BAOZI_EMPTY)
-            look_whether_over(crew);
+            look_around(crew);
         else if (status == BAOZI_CONNECTION_LOST)
             note_away(crew, true);
         else if (status != BAOZI_INTERRUPTED)
@@ -142,4 +146,17 @@ bool bao_crew_take(struct bao_slot *slot, struct baozi_item *item)
     (void)pthread_cond_broadcast(&crew->changed);
     (void)pthread_mutex_unlock(&crew->lock);
     return taken;
+}
+
+void bao_crew_stop_taking(struct bao_crew *crew)
+{
+    (void)pthread_mutex_lock(&crew->lock);
+    struct baozi_subscription *subscription = NULL;
+    if (!crew->turn) {
+        subscription = crew->subscription;
+        crew->subscription = NULL;
+    }
+    (void)pthread_mutex_unlock(&crew->lock);
+    if (subscription != NULL)
+        (void)baozi_unsubscribe(subscription);
 }
