@@ -1,0 +1,174 @@
+/*
+ * test_restart.c - the broker dies and comes back with its facts.
+ */
+#include "tests/core/story.h"
+#include "tests/core/tests.h"
+
+static void test_restart__counters_and_places_survive(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' 'c' -> ok, items 1-3\n"
+               "[   1] w1 get buns             -> ok, item 1 'a', lease 1 "
+               "until 30001\n"
+               "[   2] w1 done 1               -> ok\n"
+               "[   3] w1 get buns             -> ok, item 2 'b', lease 2 "
+               "until 30003\n"
+               "[  10] broker dies\n"
+               "[  20] broker restarts\n"
+               "[  30] p1 hello resume         -> ok, session 1, resumed\n"
+               "[  30] p1 held\n"
+               "[  31] p1 stat buns accepted done leased ready unfinished "
+               "-> ok, accepted 3, done 1, leased 1, ready 1, unfinished 2\n"
+               "[  32] w1 hello resume         -> ok, session 2, resumed\n"
+               "[  32] w1 held 2\n"
+               "[  33] w1 done 2               -> ok\n"
+               "[  34] w1 get buns             -> ok, item 3 'c', lease 2:1 "
+               "until 30034\n"
+               "[  35] p1 put buns 'd'         -> ok, item 1048580\n");
+}
+
+static void test_restart__answers_are_rebuilt_from_the_facts(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' #1           -> ok, item 1\n"
+               "[   1] w1 get buns #2               -> ok, item 1 'a', "
+               "lease 1 until 30001\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[   4] p1 hello resume              -> ok, session 1, "
+               "resumed\n"
+               "[   4] p1 held\n"
+               "[   4] p1 resend #1                 -> ok, item 1\n"
+               "[   5] w1 hello resume              -> ok, session 2, "
+               "resumed\n"
+               "[   5] w1 held\n"
+               "[   5] w1 resend #2                 -> ok, item 1 'a', "
+               "lease 1 until 30003\n"
+               "[   6] p1 stat buns accepted leased -> ok, accepted 1, "
+               "leased 1\n");
+}
+
+static void
+test_restart__waiting_calls_are_resent_and_queue_by_arrival(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' -> ok, item 1\n"
+               "[   0] w0 get buns     -> ok, item 1 'a', lease 1 until "
+               "30000\n"
+               "[   1] w1 get buns #1  .. waits\n"
+               "[   2] w2 get buns #2  .. waits\n"
+               "[   3] p1 join buns #j .. waits\n"
+               "[   4] broker dies\n"
+               "[   5] broker restarts\n"
+               "[   6] w2 hello resume -> ok, session 4, resumed\n"
+               "[   6] w2 held\n"
+               "[   6] w2 resend #2    .. waits\n"
+               "[   7] w1 hello resume -> ok, session 3, resumed\n"
+               "[   7] w1 held\n"
+               "[   7] w1 resend #1    .. waits\n"
+               "[   8] w0 hello resume -> ok, session 2, resumed\n"
+               "[   8] w0 held 1\n"
+               "[   8] p1 hello resume -> ok, session 1, resumed\n"
+               "[   8] p1 held\n"
+               "[   8] p1 resend #j    .. waits\n"
+               "[   9] w0 release 1    -> ok\n"
+               "       w2 get #2       -> ok, item 1 'a', lease 2:1 until "
+               "30009\n"
+               "[  10] w2 done 1       -> ok\n"
+               "       p1 join #j      -> ok, done 1\n");
+}
+
+static void test_restart__downtime_counts_for_deadlines(void **state)
+{
+    (void)state;
+    world_says(
+        "[   0] p1 put buns 'a' delay 1000 -> ok, item 1\n"
+        "[   0] p1 put buns 'b' ttl 1000   -> ok, item 2\n"
+        "[   0] p1 put buns 'c' key k window 1000 -> ok, item 3\n"
+        "[   0] p1 put buns 'd'            -> ok, item 4\n"
+        "[  10] broker dies\n"
+        "[5000] broker restarts\n"
+        "[5001] p1 hello resume            -> ok, session 1, resumed\n"
+        "[5001] p1 held\n"
+        "[5001] p1 stat buns ready delayed expired -> ok, ready 3, "
+        "delayed 0, expired 1\n"
+        "[5002] p1 put buns 'e' key k window 1000 -> ok, item 1048581\n");
+}
+
+static void test_restart__the_keys_survive(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' key k window 10000 -> ok, item 1\n"
+               "[   0] p1 put buns 'b' key u unique -> ok, item 2\n"
+               "[   1] broker dies\n"
+               "[   2] broker restarts\n"
+               "[   3] p2 put buns 'c' key k window 10000 -> ok, duplicate "
+               "of item 1\n"
+               "[   3] p2 put buns 'd' key u unique -> ok, duplicate of "
+               "item 2\n");
+}
+
+/* They have 10 s; their leases return uncounted. */
+static void
+test_restart__sessions_that_do_not_resume_release_their_leases(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' -> ok, item 1\n"
+               "[   0] w1 get buns     -> ok, item 1 'a', lease 1 until "
+               "30000\n"
+               "[   1] broker dies\n"
+               "[   2] broker restarts\n"
+               "[   3] w2 get buns     .. waits\n"
+               "[10001]\n"
+               "[10002]\n"
+               "       w2 get buns     -> ok, item 1 'a', lease 2:1 until "
+               "40002\n");
+}
+
+static void test_restart__shutdown_is_durable(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a'   -> ok, item 1\n"
+               "[   1] p1 shutdown buns  -> ok\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[   4] p2 put buns 'b'   -> SHUTDOWN\n"
+               "[   5] p2 stat buns shut -> ok, shut 1\n");
+}
+
+/* What it held is lost, and whoever waited for that is told so. */
+static void test_restart__a_memory_queue_begins_anew(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns durability memory -> ok, created\n"
+               "[   0] p1 put buns 'a'      -> ok, item 1\n"
+               "[   0] w1 get buns          -> ok, item 1 'a', lease 1 "
+               "until 30000\n"
+               "[   1] p1 join buns #j      .. waits\n"
+               "[   1] p1 wait 1 #w         .. waits\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[   4] p1 hello resume      -> ok, session 1, resumed\n"
+               "[   4] p1 held\n"
+               "[   4] p1 resend #j epoch 1 -> LOST\n"
+               "[   4] p1 resend #w epoch 1 -> LOST\n"
+               "[   5] w1 hello resume      -> ok, session 2, resumed\n"
+               "[   5] w1 held 1\n"
+               "[   5] w1 done 1            -> LOST\n"
+               "[   6] p1 join buns         -> ok\n");
+}
+
+const struct core_test core_tests_restart[] = {
+    CORE_TEST(test_restart__counters_and_places_survive, "S4.5.a S1.s"),
+    CORE_TEST(test_restart__answers_are_rebuilt_from_the_facts,
+              "S3.5.b S3.5.c"),
+    CORE_TEST(test_restart__waiting_calls_are_resent_and_queue_by_arrival,
+              "S3.5.d S4.5.b"),
+    CORE_TEST(test_restart__downtime_counts_for_deadlines, "S3.4.b"),
+    CORE_TEST(test_restart__the_keys_survive, "S7.j"),
+    CORE_TEST(test_restart__sessions_that_do_not_resume_release_their_leases,
+              "S5.1.b"),
+    CORE_TEST(test_restart__shutdown_is_durable, "S8.h"),
+    CORE_TEST(test_restart__a_memory_queue_begins_anew, "S10.h S1.s"),
+    CORE_TESTS_END,
+};
