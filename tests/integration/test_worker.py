@@ -273,6 +273,23 @@ def _():
         equal(worker.stop(), 0, "exit code of the worker")
 
 
+@test("[S2] an item that is asked to be cancelled is killed and cancelled")
+def _():
+    with Broker() as broker:
+        worker = start(broker, "-c", "1", "--shell", "--exec", log_job("69"))
+        put(broker, "x")
+        wait_until(lambda: lines("log"), what="the job runs")
+        done = broker.cli("cancel", lines("log")[0].split()[0])
+        check(done.returncode in (0, 1), done.stderr)
+        wait_until(lambda: broker.stat("jobs")["cancelled"] == 1,
+                   what="cancelled")
+        equal(broker.stat("jobs")["unfinished"], 0, "unfinished")
+        check(not [pid for pid in marked() if words(pid)[:2] == ["sleep",
+                                                                 "69"]],
+              "the job still runs")
+        equal(worker.stop(), 0, "exit code of the worker")
+
+
 # --- the end -----------------------------------------------------------------
 
 @test("[S11] SIGTERM: what runs is finished, the rest is not charged")
