@@ -7,6 +7,7 @@
 #include "common/client_inside.h"
 #include "common/time.h"
 #include "common/utf8.h"
+#include "common/wire.h"
 
 #define HEADERS_MAX 64u
 
@@ -78,7 +79,11 @@ static const char *pack_headers(const struct baozi_put_options *options,
     if (packed->full) {
         return "the headers of an item have at most 4 KiB in all";
     }
-    return packs ? NULL : "a header is not UTF-8";
+    if (!packs ||
+        !bao_item_header_valid(bao_span_of(packed->data, packed->bytes))) {
+        return "headers are UTF-8, and their keys not empty and each once";
+    }
+    return NULL;
 }
 
 /* --- options ------------------------------------------------------------ */

@@ -131,35 +131,48 @@ bool bao_pairs_add(struct bao_pairs *pairs, struct bao_pair pair)
     return true;
 }
 
-/* Adds an answered rid to the ranges that are to be acknowledged. Ranges stay
- * in order of arrival, not of rid: answers come nearly in order, so the last
- * few ranges are where a neighbour is found. */
+/* The first range that ends at or behind rid - 1. Answers come nearly in
+ * order, so the search begins at the end. */
+static size_t find_range(const struct bao_pairs *acks, uint64_t rid)
+{
+    size_t at = acks->count;
+    while (at > 0 && acks->data[at - 1].last + 1 >= rid) {
+        at--;
+    }
+    return at;
+}
+
+/* Adds an answered rid to the ranges that are to be acknowledged, which stay
+ * ascending and apart. */
 void bao_ack_add(struct bao_dialogue *d, uint64_t now_us, uint64_t rid)
 {
-    if (rid == 0) {
-        return;
-    }
     if (d->acked_rids == 0) {
         d->ack_us = now_us + BAO_ACK_AFTER_US;
     }
     d->acked_rids++;
     d->ack_due |= d->acked_rids >= BAO_ACK_COUNT;
     struct bao_pairs *acks = &d->acks;
-    for (size_t i = acks->count; i > 0 && i + 8 > acks->count; i--) {
-        struct bao_pair *range = &acks->data[i - 1];
-        if (range->last + 1 == rid) {
-            range->last = rid;
-            return;
-        }
-        if (rid + 1 == range->first) {
-            range->first = rid;
-            return;
-        }
-    }
+    size_t at = find_range(acks, rid);
     struct bao_pair range = {.first = rid, .last = rid};
+    if (at < acks->count && acks->data[at].first <= rid + 1) {
+        struct bao_pair *near = &acks->data[at];
+        near->first = near->first < rid ? near->first : rid;
+        near->last = near->last > rid ? near->last : rid;
+        if (at + 1 < acks->count && near->last + 1 == near[1].first) {
+            near->last = near[1].last;
+            memmove(near + 1, near + 2, (acks->count - at - 2) * sizeof *near);
+            acks->count--;
+        }
+        return;
+    }
     if (!bao_pairs_add(acks, range)) {
         bao_break(d, "no memory for acknowledgements");
+        return;
     }
+    memmove(acks->data + at + 1,
+            acks->data + at,
+            (acks->count - at - 1) * sizeof range);
+    acks->data[at] = range;
 }
 
 struct bao_own_request *bao_own_make(uint64_t verb, uint32_t count)

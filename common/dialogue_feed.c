@@ -439,14 +439,21 @@ void bao_dialogue_feed(struct bao_dialogue *d,
     if (status == BAOZI_OK && !parts_match(&reader, message)) {
         status = BAOZI_BAD_REQUEST;
     }
+    if (status != BAOZI_OK) {
+        bao_break(d, "the broker sent a message that is not of the protocol");
+        return;
+    }
     struct bao_operation op;
-    while (status == BAOZI_OK && d->broken == NULL) {
+    while (status != BAOZI_EMPTY && d->broken == NULL) {
+        uint64_t required;
+        uint64_t optional;
+        uint64_t answer;
         status = bao_reader_next(&reader, &op);
         if (status == BAOZI_OK) {
             take(d, now_us, &op, message);
-        }
-    }
-    if (status != BAOZI_EMPTY && status != BAOZI_OK) {
-        bao_break(d, "the broker sent a message that is not of the protocol");
+        } else if (status != BAOZI_EMPTY &&
+                   bao_verb_keys(op.verb, &required, &optional, &answer)) {
+            bao_break(d, "the broker sent an operation that makes no sense");
+        } /* else a verb that is newer than we are: passed over */
     }
 }

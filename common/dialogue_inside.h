@@ -74,6 +74,16 @@ struct bao_pairs {
     size_t sent; /* of these, from the front */
 };
 
+/* Which of `columns` holds what while an operation is put together. */
+enum bao_scratch {
+    BAO_SCRATCH_IDS,
+    BAO_SCRATCH_TOKENS,
+    BAO_SCRATCH_LENGTHS,
+    BAO_SCRATCH_HEADERS,
+    BAO_SCRATCH_PRIORITIES,
+    BAO_SCRATCH_COUNT
+};
+
 struct bao_dialogue {
     struct bao_dialogue_config config;
     char host[BAO_TEXT_BYTES_MAX];
@@ -139,7 +149,7 @@ struct bao_dialogue {
     struct bao_piece *pieces;
     size_t piece_count, piece_capacity;
     uint32_t small_bytes, big_count, big_bytes;
-    uint8_t columns[5][8 * BAO_OPERATION_ITEMS_MAX];
+    uint8_t columns[BAO_SCRATCH_COUNT][8 * BAO_OPERATION_ITEMS_MAX];
     uint8_t header[BAO_HEADER_BYTES_MAX];
 };
 
@@ -167,6 +177,20 @@ void bao_errand(struct bao_dialogue *d, struct bao_request *request, int what);
 bool bao_pairs_add(struct bao_pairs *pairs, struct bao_pair pair);
 void bao_ack_add(struct bao_dialogue *d, uint64_t now_us, uint64_t rid);
 struct bao_own_request *bao_own_make(uint64_t verb, uint32_t count);
+
+/* dialogue_run.c: false if the message has no room */
+bool bao_operation_add(struct bao_dialogue *d,
+                       const struct bao_operation *operation);
+uint32_t bao_letter_bytes(const struct bao_letter *letter);
+bool bao_letter_add(struct bao_dialogue *d,
+                    const struct bao_letter *letter,
+                    uint32_t *length);
+bool bao_run_add(struct bao_dialogue *d,
+                 struct bao_list *list,
+                 uint64_t now_us);
+bool bao_runs_add(struct bao_dialogue *d,
+                  struct bao_list *list,
+                  uint64_t now_us);
 
 /* dialogue_timer.c */
 uint64_t bao_sooner(uint64_t a, uint64_t b);

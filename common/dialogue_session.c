@@ -208,14 +208,12 @@ static void start_anew(struct bao_dialogue *d, bool same_boot)
     d->last_rid = 0;
     d->receipts.count = 0;
     d->receipts.sent = 0;
-    d->orphans.count = 0;
-    d->orphans.sent = 0;
     bao_leases_lose_all(d);
     struct bao_list *list = &d->again;
     for (size_t left = list->count; left > 0; left--) {
         struct bao_link *link = bao_list_first(list);
         if (link == NULL) {
-            return;
+            break;
         }
         struct bao_request *request = BAO_OF(link, struct bao_request, link);
         if (request->own || (same_boot && !only_looks(request))) {
@@ -229,6 +227,8 @@ static void start_anew(struct bao_dialogue *d, bool same_boot)
         bao_list_remove(list, link);
         bao_list_push(list, link);
     }
+    d->orphans.count = 0; /* they were the old session's */
+    d->orphans.sent = 0;
 }
 
 static void take_terms(struct bao_dialogue *d,
