@@ -281,6 +281,7 @@ static void drop_queue(struct bao_bodies *bodies, uint64_t incarnation)
 void bao_bodies_drop(struct bao_bodies *bodies, const struct bao_fact *fact)
 {
     if (fact->kind == BAO_FACT_ITEM_SETTLED ||
+        fact->kind == BAO_FACT_ITEM_TAKEN ||
         fact->kind == BAO_FACT_DEAD_FORGOTTEN)
         drop_ids(bodies, fact, false);
     else if (fact->kind == BAO_FACT_OUTCOME_FORGOTTEN)

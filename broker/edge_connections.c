@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/check.h"
+#include "common/log.h"
 
 /* Above this share of the limit a local process gets no pidfd any more; its
  * death then shows through the closed connection and resume_grace. */
@@ -183,8 +184,13 @@ void bao_connections_cut(struct bao_connections *connections,
 {
     int descriptor = descriptor_of(connections, connection);
     bao_connections_welcome(connections, connection);
-    if (connection->why == NULL)
+    if (connection->why == NULL) {
         connection->why = why;
+        BAO_LOG(BAO_LOG_INFO,
+                bao_event("connection_cut"),
+                bao_number("peer", connection->peer),
+                bao_text("why", why));
+    }
     /* Never somebody else's socket that has got the same number since. */
     if (connection->cookie != 0 && cookie_of(descriptor) == connection->cookie)
         (void)shutdown(descriptor, SHUT_RDWR);

@@ -24,6 +24,16 @@ static bool starts_with(const char *text, const char *start)
 
 /* --- addresses --- */
 
+/* Reads one number of an IPv4 address and steps behind it. */
+static bool read_octet(const char **at)
+{
+    unsigned value = 0;
+    const char *begin = *at;
+    while (**at >= '0' && **at <= '9' && *at - begin < 3)
+        value = value * 10 + (unsigned)(*(*at)++ - '0');
+    return *at > begin && value < 256;
+}
+
 bool bao_url_is_local(const char *url)
 {
     if (!starts_with(url, "tcp://"))
@@ -32,18 +42,14 @@ bool bao_url_is_local(const char *url)
     if (starts_with(host, "[::1]:"))
         return true;
     /* 127.a.b.c:port and nothing that only begins like it. */
-    unsigned parts[3];
-    char port[8];
-    int used = 0;
-    return sscanf(host,
-                  "127.%3u.%3u.%3u:%7[0-9*]%n",
-                  &parts[0],
-                  &parts[1],
-                  &parts[2],
-                  port,
-                  &used) == 4 &&
-           host[used] == '\0' && parts[0] < 256 && parts[1] < 256 &&
-           parts[2] < 256;
+    if (!starts_with(host, "127"))
+        return false;
+    host += strlen("127");
+    for (int i = 0; i < 3; i++) {
+        if (*host++ != '.' || !read_octet(&host))
+            return false;
+    }
+    return *host == ':' && strchr(host + 1, ':') == NULL;
 }
 
 static bool refuse(struct bao_problem *problem,

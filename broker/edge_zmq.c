@@ -17,6 +17,7 @@
 
 #include "broker/edge_zmq_inner.h"
 #include "common/check.h"
+#include "common/log.h"
 #include "common/poison.h"
 #include "common/random.h"
 
@@ -46,6 +47,10 @@ static void mind_the_load(struct bao_edge_zmq *edge)
     if (pause == edge->paused)
         return;
     edge->paused = pause;
+    BAO_LOG(BAO_LOG_WARNING,
+            bao_event(pause ? "listeners_paused" : "listeners_resumed"),
+            bao_number("descriptors_percent", load),
+            bao_number("connections", edge->connections.open_count));
     for (size_t i = 0; i < edge->listener_count; i++) {
         if (pause)
             bao_listener_pause(&edge->listeners[i]);
@@ -349,36 +354,36 @@ static void close_peers(struct bao_edge_zmq *edge)
     bao_zmq_peers_close(&edge->peers);
 }
 
-void bao_edge_zmq_close(struct bao_edge *base, int linger_ms)
+void bao_edge_zmq_close(struct bao_edge *edge, int linger_ms)
 {
-    if (base == NULL)
+    if (edge == NULL)
         return;
-    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
-    if (edge->memory != NULL) {
-        bao_edge_zmq_forget(edge);
-        close_peers(edge);
-        BAO_ASSERT(edge->frames.taken == 0);
+    struct bao_edge_zmq *own = bao_edge_zmq_of(edge);
+    if (own->memory != NULL) {
+        bao_edge_zmq_forget(own);
+        close_peers(own);
+        BAO_ASSERT(own->frames.taken == 0);
     }
-    if (edge->router != NULL) {
-        (void)zmq_socket_monitor(edge->router, NULL, 0);
-        (void)set_number(edge->router, ZMQ_LINGER, linger_ms);
-        (void)zmq_close(edge->router);
+    if (own->router != NULL) {
+        (void)zmq_socket_monitor(own->router, NULL, 0);
+        (void)set_number(own->router, ZMQ_LINGER, linger_ms);
+        (void)zmq_close(own->router);
     }
-    if (edge->monitor != NULL)
-        (void)zmq_close(edge->monitor);
-    while (edge->context != NULL && zmq_ctx_term(edge->context) != 0 &&
+    if (own->monitor != NULL)
+        (void)zmq_close(own->monitor);
+    while (own->context != NULL && zmq_ctx_term(own->context) != 0 &&
            errno == EINTR)
         continue;
-    for (size_t i = 0; i < edge->listener_count; i++)
-        bao_listener_close(&edge->listeners[i]);
-    bao_connections_close(&edge->connections);
-    if (edge->memory != NULL) {
-        BAO_UNPOISON(edge->memory, MEMORY_BYTES);
-        (void)munmap(edge->memory, MEMORY_BYTES);
+    for (size_t i = 0; i < own->listener_count; i++)
+        bao_listener_close(&own->listeners[i]);
+    bao_connections_close(&own->connections);
+    if (own->memory != NULL) {
+        BAO_UNPOISON(own->memory, MEMORY_BYTES);
+        (void)munmap(own->memory, MEMORY_BYTES);
     }
-    if (edge->epoll >= 0)
-        (void)close(edge->epoll);
-    free(edge);
+    if (own->epoll >= 0)
+        (void)close(own->epoll);
+    free(own);
 }
 
 const char *bao_edge_zmq_address(const struct bao_edge *edge, size_t i)

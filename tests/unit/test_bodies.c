@@ -119,6 +119,9 @@ static void test_bodies__keep_a_payload_until_its_item_is_settled(void **state)
     tell(BAO_FACT_ITEM_SETTLED, ID(1));
     tell(BAO_FACT_DEAD_FORGOTTEN, ID(2));
     tell(BAO_FACT_ITEM_SETTLED, ID(3));
+    /* Consumed, though not yet task_done: nobody will read it again. */
+    put_body(ID(4), 100, 5, false);
+    tell(BAO_FACT_ITEM_TAKEN, ID(4));
     assert_int_equal(bao_bodies_count(world.bodies), 0);
     world_close();
 }

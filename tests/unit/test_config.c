@@ -10,6 +10,7 @@
 #include "tests/lib/unit.h"
 
 #define ARGUMENTS_MAX 32
+#define TENS          "0123456789"
 
 static struct bao_config config;
 static char said[4096]; /* on stderr by the last read_config() */
@@ -235,9 +236,7 @@ static void test_config__bad_addresses_are_refused(void **state)
         "ipc://",
         "ipc://*",
         "ipc://@abstract",
-        "ipc:///tmp/"
-        "0123456789012345678901234567890123456789012345678901234567890123456789"
-        "0123456789012345678901234567890123456789",
+        "ipc:///tmp/" TENS TENS TENS TENS TENS TENS TENS TENS TENS TENS,
     };
     for (size_t i = 0; i < sizeof urls / sizeof *urls; i++)
         refused(READ("--listen", urls[i]), "cannot listen");

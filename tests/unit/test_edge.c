@@ -52,14 +52,14 @@ static struct world {
     uint64_t open_peers[OPEN_MAX_SEEN];
 } world;
 
-static bool try_open(struct bao_edge_zmq_config *config,
+static bool try_open(struct bao_edge_zmq_config config,
                      const char *ipc,
                      struct bao_problem *problem)
 {
     const char *urls[2] = {ipc, "tcp://127.0.0.1:*"};
-    config->urls = urls;
-    config->url_count = 2;
-    return bao_edge_zmq_open(config, &world.edge, problem);
+    config.urls = urls;
+    config.url_count = 2;
+    return bao_edge_zmq_open(&config, &world.edge, problem);
 }
 
 static void world_open_with(struct bao_edge_zmq_config config)
@@ -71,7 +71,7 @@ static void world_open_with(struct bao_edge_zmq_config config)
     assert_non_null(mkdtemp(world.folder));
     (void)snprintf(
         world.ipc, sizeof world.ipc, "ipc://%s/broker.sock", world.folder);
-    assert_true(try_open(&config, world.ipc, &problem));
+    assert_true(try_open(config, world.ipc, &problem));
     world.tcp = bao_edge_zmq_address(world.edge, 1);
 }
 
@@ -742,7 +742,7 @@ static void test_edge__a_second_broker_on_one_path_is_refused(void **state)
     struct bao_edge *first = world.edge;
     struct bao_edge_zmq_config config = {0};
     struct bao_problem problem;
-    assert_false(try_open(&config, world.ipc, &problem));
+    assert_false(try_open(config, world.ipc, &problem));
     assert_int_equal(problem.exit_code, BAO_EXIT_CONFIGURATION);
     assert_non_null(strstr(problem.why, "another broker"));
     world.edge = first;
@@ -770,17 +770,17 @@ static void test_edge__a_stale_socket_is_removed_and_a_file_is_not(void **state)
     /* A broker that crashed leaves its socket and its lock file. */
     pid_t pid = fork();
     if (pid == 0) {
-        (void)try_open(&config, world.ipc, &problem);
+        (void)try_open(config, world.ipc, &problem);
         _exit(0);
     }
     (void)waitpid(pid, NULL, 0);
     assert_int_equal(access(path, F_OK), 0);
-    assert_true(try_open(&config, world.ipc, &problem));
+    assert_true(try_open(config, world.ipc, &problem));
     bao_edge_zmq_close(world.edge, 0);
     int file = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(file >= 0);
     (void)close(file);
-    assert_false(try_open(&config, world.ipc, &problem));
+    assert_false(try_open(config, world.ipc, &problem));
     assert_int_equal(unlink(path), 0);
     assert_int_equal(rmdir(world.folder), 0);
 }

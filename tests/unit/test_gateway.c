@@ -31,51 +31,51 @@ struct bao_core {
     size_t effect_count;
 };
 
-static struct bao_core core;
+static struct bao_core fake;
 
 static void hand_out(struct bao_out *out)
 {
-    *out = (struct bao_out){.facts = core.facts,
-                            .fact_count = core.fact_count,
-                            .effects = core.effects,
-                            .effect_count = core.effect_count};
-    core.fact_count = 0;
-    core.effect_count = 0;
+    *out = (struct bao_out){.facts = fake.facts,
+                            .fact_count = fake.fact_count,
+                            .effects = fake.effects,
+                            .effect_count = fake.effect_count};
+    fake.fact_count = 0;
+    fake.effect_count = 0;
 }
 
-void bao_core_step(struct bao_core *self,
+void bao_core_step(struct bao_core *core,
                    uint64_t now_us,
                    const struct bao_command *command,
                    struct bao_out *out)
 {
     (void)now_us;
-    self->steps++;
-    self->last_kind = command->kind;
-    self->last_peer = command->peer;
-    self->last_hold = command->hold;
-    self->last_random = false;
+    core->steps++;
+    core->last_kind = command->kind;
+    core->last_peer = command->peer;
+    core->last_hold = command->hold;
+    core->last_random = false;
     for (size_t i = 0; i < sizeof command->random; i++)
-        self->last_random |= command->random[i] != 0;
+        core->last_random |= command->random[i] != 0;
     if (command->operation != NULL) {
-        self->last_verb = command->operation->verb;
-        self->last_flags = command->operation->flags;
+        core->last_verb = command->operation->verb;
+        core->last_flags = command->operation->flags;
         /* A test's facts and effects name the hold of this very step. */
-        for (size_t i = 0; i < self->effect_count; i++)
-            self->effects[i].hold = command->hold;
+        for (size_t i = 0; i < core->effect_count; i++)
+            core->effects[i].hold = command->hold;
     }
     hand_out(out);
 }
 
-void bao_core_tick(struct bao_core *self, uint64_t now_us, struct bao_out *out)
+void bao_core_tick(struct bao_core *core, uint64_t now_us, struct bao_out *out)
 {
     (void)now_us;
-    self->ticks++;
+    core->ticks++;
     hand_out(out);
 }
 
-uint64_t bao_core_deadline(const struct bao_core *self)
+uint64_t bao_core_deadline(const struct bao_core *core)
 {
-    (void)self;
+    (void)core;
     return 100;
 }
 
@@ -194,13 +194,13 @@ static void event(enum bao_edge_event_kind kind, uint64_t peer)
 
 static void world_open_with(size_t memory, size_t hold, size_t outbox)
 {
-    memset(&core, 0, sizeof core);
+    memset(&fake, 0, sizeof fake);
     memset(&edge, 0, sizeof edge);
     edge.edge.operations = &fake_operations;
     bao_journal_open(&journal);
     struct bao_gateway_config config = {
         .edge = &edge.edge,
-        .core = &core,
+        .core = &fake,
         .journal = &journal,
         .memory_bytes = memory,
         .bodies_bytes = 64u << 20,
@@ -295,7 +295,7 @@ static struct bao_operation answer_of(uint64_t rid)
 
 static void will_reply(uint64_t peer, const struct bao_operation *operation)
 {
-    core.effects[core.effect_count++] =
+    fake.effects[fake.effect_count++] =
         (struct bao_effect){.kind = BAO_EFFECT_REPLY,
                             .peer = peer,
                             .level = BAO_LEVEL_MEMORY,
@@ -329,15 +329,15 @@ static void test_gateway__an_operation_reaches_the_core(void **state)
     struct bao_operation beat = heartbeat();
     assert_int_equal(bao_writer_add(&writer, &beat), BAOZI_OK);
     struct bao_work work = message(&writer, frames, 1);
-    assert_int_equal(core.steps, 2);
-    assert_int_equal(core.last_verb, BAO_VERB_HEARTBEAT);
-    assert_int_equal(core.last_peer, PEER);
-    assert_int_equal(core.last_hold, 0);
+    assert_int_equal(fake.steps, 2);
+    assert_int_equal(fake.last_verb, BAO_VERB_HEARTBEAT);
+    assert_int_equal(fake.last_peer, PEER);
+    assert_int_equal(fake.last_hold, 0);
     assert_int_equal(work.operations, 2);
     assert_int_equal(work.messages, 1);
     assert_true(work.bytes > 12);
     message_of(&put, frames, 1);
-    assert_true(core.last_hold != 0);
+    assert_true(fake.last_hold != 0);
     assert_int_equal(frames_alive, 0);
     world_close();
 }
@@ -353,16 +353,16 @@ static void test_gateway__frames_must_be_what_the_operations_claim(void **s)
     struct bao_operation beat = heartbeat();
     world_open();
     message_of(&put, good, 1); /* right */
-    assert_int_equal(core.steps, 1);
+    assert_int_equal(fake.steps, 1);
     message_of(&put, bad, 1);  /* one byte short */
     message_of(&put, NULL, 0); /* no bodies frame */
     assert_int_equal(edge.cuts, 0);
     message_of(&put, good, 2); /* a big frame that nobody claims */
-    assert_int_equal(core.steps, 1);
+    assert_int_equal(fake.steps, 1);
     assert_int_equal(edge.cuts, 1);
     assert_int_equal(edge.cut_peer, PEER);
     message_of(&beat, NULL, 0); /* it is no longer heard */
-    assert_int_equal(core.steps, 1);
+    assert_int_equal(fake.steps, 1);
     world_close();
 
     world_open();
@@ -370,7 +370,7 @@ static void test_gateway__frames_must_be_what_the_operations_claim(void **s)
     const size_t short_big[] = {5, 69999};
     put = put_of(with_big, 2);
     message_of(&put, big, 2);
-    assert_int_equal(core.steps, 1);
+    assert_int_equal(fake.steps, 1);
     message_of(&put, big, 1);  /* the big one is missing */
     message_of(&beat, big, 1); /* bodies without an operation for them */
     assert_int_equal(edge.cuts, 0);
@@ -381,7 +381,7 @@ static void test_gateway__frames_must_be_what_the_operations_claim(void **s)
     assert_int_equal(answer.status, BAOZI_BAD_REQUEST);
     assert_int_equal(answer.rid, 10);
     assert_int_equal(answer.count, 2);
-    assert_int_equal(core.steps, 1);
+    assert_int_equal(fake.steps, 1);
     world_close();
 }
 
@@ -405,7 +405,7 @@ static void test_gateway__garbage_is_a_strike_and_three_end_it(void **state)
         bao_frame_release(frame);
     }
     assert_int_equal(edge.cuts, 1);
-    assert_int_equal(core.steps, 0);
+    assert_int_equal(fake.steps, 0);
     (void)bao_gateway_release(gateway);
     assert_int_equal(edge.sent_count, 0);
     world_close();
@@ -423,7 +423,7 @@ static void test_gateway__a_bad_operation_is_answered(void **state)
     assert_int_equal(bao_writer_add(&writer, &beat), BAOZI_OK);
     (void)message(&writer, NULL, 0);
     /* Its neighbour in the message is not disturbed. */
-    assert_int_equal(core.steps, 1);
+    assert_int_equal(fake.steps, 1);
     (void)bao_gateway_release(gateway);
     struct bao_operation answer = sent_operation(0);
     assert_int_equal(answer.verb, BAO_VERB_GET);
@@ -447,7 +447,7 @@ test_gateway__answers_and_notices_from_a_client_are_strikes(void **s)
     assert_int_equal(edge.cuts, 0);
     message_of(&answer, NULL, 0);
     assert_int_equal(edge.cuts, 1);
-    assert_int_equal(core.steps, 0);
+    assert_int_equal(fake.steps, 0);
     world_close();
 }
 
@@ -462,7 +462,7 @@ static void test_gateway__a_bad_item_header_refuses_the_put(void **state)
     bao_store32(headers, 4); /* "bbbb" is no map */
     BAO_SET(&put, HEADER_LENGTHS, header_lengths, bao_span_of(headers, 4));
     message_of(&put, frames, 1);
-    assert_int_equal(core.steps, 0);
+    assert_int_equal(fake.steps, 0);
     (void)bao_gateway_release(gateway);
     assert_int_equal(sent_operation(0).status, BAOZI_BAD_REQUEST);
     world_close();
@@ -485,7 +485,7 @@ static void test_gateway__hello_is_welcomed_in_a_version_both_speak(void **s)
     world_open();
     struct bao_operation future = hello(2, 9);
     message_of(&future, NULL, 0);
-    assert_int_equal(core.steps, 0);
+    assert_int_equal(fake.steps, 0);
     (void)bao_gateway_release(gateway);
     assert_int_equal(sent_operation(0).status, BAOZI_BAD_VERSION);
     assert_int_equal(sent_operation(0).protocol, BAO_PROTOCOL_VERSION);
@@ -498,8 +498,8 @@ static void test_gateway__hello_is_welcomed_in_a_version_both_speak(void **s)
     BAO_SET(&welcome, STATUS, status, BAOZI_OK);
     will_reply(PEER, &welcome);
     message_of(&both, NULL, 0);
-    assert_int_equal(core.steps, 1);
-    assert_true(core.last_random);
+    assert_int_equal(fake.steps, 1);
+    assert_true(fake.last_random);
     assert_int_equal(edge.admitted, 1);
     world_close();
 }
@@ -525,14 +525,14 @@ static void test_gateway__a_closed_peer_is_told_to_the_core(void **state)
     world_open();
     struct bao_work work = {0};
     event(BAO_EDGE_CLOSED, OTHER);
-    assert_int_equal(core.last_kind, BAO_COMMAND_PEER_CLOSED);
-    assert_int_equal(core.last_peer, OTHER);
+    assert_int_equal(fake.last_kind, BAO_COMMAND_PEER_CLOSED);
+    assert_int_equal(fake.last_peer, OTHER);
     struct bao_edge_event gone = {.kind = BAO_EDGE_CLOSED,
                                   .peer = PEER,
                                   .process_gone = true,
                                   .why = "x"};
     bao_gateway_event(gateway, 0, &gone, &work);
-    assert_int_equal(core.last_kind, BAO_COMMAND_PROCESS_GONE);
+    assert_int_equal(fake.last_kind, BAO_COMMAND_PROCESS_GONE);
     assert_int_equal(bao_gateway_peers(gateway), 0);
     world_close();
 }
@@ -548,16 +548,16 @@ static void test_gateway__parked_bodies_have_a_cap(void **state)
     const size_t frames[] = {80};
     struct bao_operation put = put_of(sizes, 1);
     for (unsigned i = 0; i < 2; i++) {
-        core.effects[0] = (struct bao_effect){.kind = BAO_EFFECT_KEEP};
-        core.effect_count = 1;
+        fake.effects[0] = (struct bao_effect){.kind = BAO_EFFECT_KEEP};
+        fake.effect_count = 1;
         message_of(&put, frames, 1);
-        assert_true(core.last_hold != 0);
-        assert_int_equal(core.last_flags & BAO_FLAG_NO_BODY, 0);
+        assert_true(fake.last_hold != 0);
+        assert_int_equal(fake.last_flags & BAO_FLAG_NO_BODY, 0);
     }
     /* Beyond it a put comes without its body, and is asked later. */
     message_of(&put, frames, 1);
-    assert_int_equal(core.last_hold, 0);
-    assert_true((core.last_flags & BAO_FLAG_NO_BODY) != 0);
+    assert_int_equal(fake.last_hold, 0);
+    assert_true((fake.last_flags & BAO_FLAG_NO_BODY) != 0);
     world_close();
 }
 
@@ -584,14 +584,14 @@ static void store(uint32_t n, uint32_t bytes)
         handle = first == 0 ? UINT64_C(1) << 32 : handle + (UINT64_C(1) << 32);
         for (uint32_t i = 0; i < some; i++)
             items[i].body.hold = handle;
-        core.facts[0] = (struct bao_fact){.kind = BAO_FACT_ITEM_PUT,
+        fake.facts[0] = (struct bao_fact){.kind = BAO_FACT_ITEM_PUT,
                                           .queue = 7,
                                           .first_id = ID(1 + first),
                                           .count = some,
                                           .items = items};
-        core.fact_count = 1;
+        fake.fact_count = 1;
         message_of(&put, frames, big ? 2 : 1);
-        assert_int_equal(core.last_hold, handle);
+        assert_int_equal(fake.last_hold, handle);
         first += some;
     }
 }
@@ -657,9 +657,9 @@ static void test_gateway__what_the_step_settled_is_still_sent(void **state)
     world_open();
     store(1, 100);
     uint64_t id = ID(1);
-    core.facts[0] = (struct bao_fact){
+    fake.facts[0] = (struct bao_fact){
         .kind = BAO_FACT_ITEM_SETTLED, .queue = 7, .count = 1, .ids = &id};
-    core.fact_count = 1;
+    fake.fact_count = 1;
     struct bao_operation answer = got(1, 1, 100);
     will_reply(PEER, &answer);
     bao_gateway_tick(gateway, 100);
