@@ -2,8 +2,11 @@
  * tree.c - the 64-ary radix tree of tree.h.
  *
  * A node at level l decides bits 6l..6l+5 of the key; children of level 0 are
- * the values. Invariant: bit s of a node's mask c is set exactly when an entry
- * of colour c lies below child s; a node without any bit does not exist.
+ * the values. The bits above the root's are the same in all keys: `base`.
+ * Invariant: bit s of a node's mask c is set exactly when an entry of colour c
+ * lies below child s; a node without any bit does not exist. Only the masks of
+ * a new node are cleared, because the tree of a queue that is nearly always
+ * empty is made and given back for each item.
  */
 #include "common/tree.h"
 
@@ -14,8 +17,10 @@
 #define LEVELS_MAX 11u /* 64 bits in sixes */
 
 struct bao_tree_node {
+    uint64_t used; /* all masks together */
     uint64_t masks[BAO_TREE_COLOURS];
-    void *children[SLOTS]; /* nodes, or values at level 0 */
+    void *children[SLOTS]; /* nodes, or values at level 0; what `used` does
+                              not name was never written */
 };
 
 /* The nodes from the root (path[height]) down to the leaf (path[0]). */
@@ -33,15 +38,23 @@ static uint64_t bit_of(unsigned slot)
     return UINT64_C(1) << slot;
 }
 
+/* What of a key lies above the bits that a root of this height decides. */
+static uint64_t above(uint64_t key, uint32_t height)
+{
+    unsigned bits = BITS * (height + 1);
+    return bits >= 64 ? 0 : key >> bits;
+}
+
 static bool is_in_range(const struct bao_tree *tree, uint64_t key)
 {
-    unsigned bits = BITS * (tree->height + 1);
-    return bits >= 64 || key >> bits == 0;
+    return above(key, tree->height) == tree->base;
 }
 
 static uint64_t mask_of(const struct bao_tree_node *node, unsigned colours)
 {
     uint64_t mask = 0;
+    if (colours == BAO_TREE_ANY)
+        return node->used;
     for (unsigned c = 0; c < BAO_TREE_COLOURS; c++) {
         if ((colours >> c & 1) != 0)
             mask |= node->masks[c];
@@ -52,8 +65,10 @@ static uint64_t mask_of(const struct bao_tree_node *node, unsigned colours)
 static struct bao_tree_node *node_take(struct bao_tree *tree)
 {
     struct bao_tree_node *node = bao_arena_take(tree->arena, sizeof(*node));
-    if (node != NULL)
-        memset(node, 0, sizeof(*node));
+    if (node != NULL) {
+        node->used = 0;
+        memset(node->masks, 0, sizeof(node->masks));
+    }
     return node;
 }
 
@@ -65,22 +80,17 @@ void bao_tree_init(struct bao_tree *tree, struct bao_arena *arena)
 /* Goes down with a path of its own, so that no call is recursive. */
 void bao_tree_fini(struct bao_tree *tree)
 {
-    struct path path = {{NULL}};
-    uint64_t left[LEVELS_MAX] = {0};
+    struct path path;
     unsigned level = tree->height;
 
-    if (tree->root != NULL) {
-        path.nodes[level] = tree->root;
-        left[level] = mask_of(tree->root, BAO_TREE_ANY);
-    }
+    path.nodes[level] = tree->root;
     while (tree->root != NULL) {
         struct bao_tree_node *node = path.nodes[level];
-        if (level > 0 && left[level] != 0) {
-            unsigned slot = (unsigned)__builtin_ctzll(left[level]);
-            left[level] &= left[level] - 1;
+        if (level > 0 && node->used != 0) {
+            unsigned slot = (unsigned)__builtin_ctzll(node->used);
+            node->used &= node->used - 1;
             level--;
             path.nodes[level] = node->children[slot];
-            left[level] = mask_of(path.nodes[level], BAO_TREE_ANY);
             continue;
         }
         bao_arena_give(tree->arena, node);
@@ -91,98 +101,108 @@ void bao_tree_fini(struct bao_tree *tree)
     bao_tree_init(tree, tree->arena);
 }
 
-/* Fills the path to a key's leaf; false if a node on it is missing. */
-static bool walk(const struct bao_tree *tree, uint64_t key, struct path *path)
+/* Fills the path towards a key's leaf; returns the lowest level that is there
+ * (height + 1: not even a root). */
+static unsigned
+walk(const struct bao_tree *tree, uint64_t key, struct path *path)
 {
-    if (tree->root == NULL || !is_in_range(tree, key))
-        return false;
-
+    unsigned level = tree->height + 1;
     struct bao_tree_node *node = tree->root;
-    for (unsigned level = tree->height; level > 0; level--) {
+    while (node != NULL) {
+        level--;
         path->nodes[level] = node;
-        node = node->children[slot_of(key, level)];
-        if (node == NULL)
-            return false;
+        unsigned slot = slot_of(key, level);
+        bool below = level > 0 && (node->used & bit_of(slot)) != 0;
+        node = below ? node->children[slot] : NULL;
     }
-    path->nodes[0] = node;
-    return true;
+    return level;
 }
 
-/* Lowers the root while it only leads to its first child. */
+/* The place of a key's value if the key is there, with its path; or NULL. */
+static void **find(const struct bao_tree *tree, uint64_t key, struct path *path)
+{
+    if (tree->root == NULL || !is_in_range(tree, key) ||
+        walk(tree, key, path) != 0)
+        return NULL;
+    unsigned slot = slot_of(key, 0);
+    if ((path->nodes[0]->used & bit_of(slot)) == 0)
+        return NULL;
+    return &path->nodes[0]->children[slot];
+}
+
+/* Lowers the root while it leads to one child only. */
 static void lower(struct bao_tree *tree)
 {
     while (tree->root != NULL && tree->height > 0 &&
-           mask_of(tree->root, BAO_TREE_ANY) == 1) {
-        struct bao_tree_node *child = tree->root->children[0];
+           (tree->root->used & (tree->root->used - 1)) == 0) {
+        unsigned slot = (unsigned)__builtin_ctzll(tree->root->used);
+        struct bao_tree_node *child = tree->root->children[slot];
         bao_arena_give(tree->arena, tree->root);
         tree->root = child;
         tree->height--;
+        tree->base = tree->base << BITS | slot;
     }
-    if (tree->root == NULL)
+    if (tree->root == NULL) {
         tree->height = 0;
+        tree->base = 0;
+    }
 }
 
 /* Puts roots on top until the key is in range. */
 static bool raise_to(struct bao_tree *tree, uint64_t key)
 {
+    if (tree->root == NULL) {
+        tree->base = above(key, 0);
+        return true;
+    }
     while (!is_in_range(tree, key)) {
-        if (tree->root != NULL) {
-            struct bao_tree_node *node = node_take(tree);
-            if (node == NULL)
-                return false;
-            for (unsigned c = 0; c < BAO_TREE_COLOURS; c++)
-                node->masks[c] = tree->root->masks[c] != 0 ? 1 : 0;
-            node->children[0] = tree->root;
-            tree->root = node;
-        }
+        struct bao_tree_node *node = node_take(tree);
+        if (node == NULL)
+            return false;
+        unsigned slot = (unsigned)tree->base & (SLOTS - 1);
+        node->used = bit_of(slot);
+        for (unsigned c = 0; c < BAO_TREE_COLOURS; c++)
+            node->masks[c] = tree->root->masks[c] != 0 ? bit_of(slot) : 0;
+        node->children[slot] = tree->root;
+        tree->root = node;
+        tree->base >>= BITS;
         tree->height++;
     }
     return true;
 }
 
-/* Gives back the nodes on the way to `key` below which no entry lies. */
-static void prune(struct bao_tree *tree, uint64_t key)
-{
-    struct path path = {{NULL}};
-    struct bao_tree_node *node = tree->root;
-    unsigned level = tree->height;
-
-    while (node != NULL) {
-        path.nodes[level] = node;
-        if (level == 0)
-            break;
-        node = node->children[slot_of(key, level)];
-        level--;
-    }
-    for (level = 0; level <= tree->height; level++) {
-        node = path.nodes[level];
-        if (node == NULL)
-            continue;
-        if (mask_of(node, BAO_TREE_ANY) != 0)
-            break;
-        bao_arena_give(tree->arena, node);
-        if (level == tree->height)
-            tree->root = NULL;
-        else
-            path.nodes[level + 1]->children[slot_of(key, level + 1)] = NULL;
-    }
-    lower(tree);
-}
-
-/* Makes the nodes down to a key's leaf. */
+/* Makes the nodes that are missing on the way to a key; all or none. */
 static bool make_path(struct bao_tree *tree, uint64_t key, struct path *path)
 {
-    struct bao_tree_node **place = &tree->root;
-    for (unsigned level = tree->height;; level--) {
-        if (*place == NULL)
-            *place = node_take(tree);
-        if (*place == NULL)
-            return false;
-        path->nodes[level] = *place;
-        if (level == 0)
-            return true;
-        place =
-            (struct bao_tree_node **)&(*place)->children[slot_of(key, level)];
+    unsigned there = walk(tree, key, path);
+    for (unsigned level = there; level-- > 0;) {
+        path->nodes[level] = node_take(tree);
+        if (path->nodes[level] != NULL)
+            continue;
+        while (++level < there)
+            bao_arena_give(tree->arena, path->nodes[level]);
+        return false;
+    }
+    for (unsigned level = there; level-- > 0;) {
+        if (level == tree->height)
+            tree->root = path->nodes[level];
+        else
+            path->nodes[level + 1]->children[slot_of(key, level + 1)] =
+                path->nodes[level];
+    }
+    return true;
+}
+
+/* Says on the whole path that an entry of this colour lies below. */
+static void colour_path(const struct bao_tree *tree,
+                        uint64_t key,
+                        const struct path *path,
+                        unsigned colour)
+{
+    for (unsigned level = 0; level <= tree->height; level++) {
+        uint64_t bit = bit_of(slot_of(key, level));
+        path->nodes[level]->masks[colour] |= bit;
+        path->nodes[level]->used |= bit;
     }
 }
 
@@ -194,20 +214,14 @@ bool bao_tree_put(struct bao_tree *tree,
     struct path path;
     BAO_ASSERT(value != NULL && colour < BAO_TREE_COLOURS);
 
-    if (!raise_to(tree, key)) {
+    if (!raise_to(tree, key) || !make_path(tree, key, &path)) {
         lower(tree);
         return false;
     }
-    if (!make_path(tree, key, &path)) {
-        prune(tree, key);
-        return false;
-    }
-
-    struct bao_tree_node *leaf = path.nodes[0];
-    BAO_ASSERT(leaf->children[slot_of(key, 0)] == NULL);
-    leaf->children[slot_of(key, 0)] = value;
-    for (unsigned level = 0; level <= tree->height; level++)
-        path.nodes[level]->masks[colour] |= bit_of(slot_of(key, level));
+    unsigned slot = slot_of(key, 0);
+    BAO_ASSERT((path.nodes[0]->used & bit_of(slot)) == 0);
+    path.nodes[0]->children[slot] = value;
+    colour_path(tree, key, &path, colour);
     tree->count++;
     return true;
 }
@@ -215,9 +229,8 @@ bool bao_tree_put(struct bao_tree *tree,
 void *bao_tree_find(const struct bao_tree *tree, uint64_t key)
 {
     struct path path;
-    if (!walk(tree, key, &path))
-        return NULL;
-    return path.nodes[0]->children[slot_of(key, 0)];
+    void **place = find(tree, key, &path);
+    return place == NULL ? NULL : *place;
 }
 
 /* Says on the whole path that `key` no longer has its colour. */
@@ -242,20 +255,19 @@ uncolour(const struct bao_tree *tree, uint64_t key, const struct path *path)
 void bao_tree_remove(struct bao_tree *tree, uint64_t key)
 {
     struct path path;
-    bool found = walk(tree, key, &path);
-    BAO_ASSERT(found && path.nodes[0]->children[slot_of(key, 0)] != NULL);
+    void **place = find(tree, key, &path);
+    BAO_ASSERT(place != NULL);
 
     uncolour(tree, key, &path);
-    path.nodes[0]->children[slot_of(key, 0)] = NULL;
     tree->count--;
     for (unsigned level = 0; level <= tree->height; level++) {
-        if (mask_of(path.nodes[level], BAO_TREE_ANY) != 0)
+        struct bao_tree_node *node = path.nodes[level];
+        node->used &= ~bit_of(slot_of(key, level));
+        if (node->used != 0)
             break;
-        bao_arena_give(tree->arena, path.nodes[level]);
+        bao_arena_give(tree->arena, node);
         if (level == tree->height)
             tree->root = NULL;
-        else
-            path.nodes[level + 1]->children[slot_of(key, level + 1)] = NULL;
     }
     lower(tree);
 }
@@ -263,13 +275,12 @@ void bao_tree_remove(struct bao_tree *tree, uint64_t key)
 void bao_tree_recolour(struct bao_tree *tree, uint64_t key, unsigned colour)
 {
     struct path path;
-    bool found = walk(tree, key, &path);
-    BAO_ASSERT(found && path.nodes[0]->children[slot_of(key, 0)] != NULL);
+    void **place = find(tree, key, &path);
+    BAO_ASSERT(place != NULL);
     BAO_ASSERT(colour < BAO_TREE_COLOURS);
 
     uncolour(tree, key, &path);
-    for (unsigned level = 0; level <= tree->height; level++)
-        path.nodes[level]->masks[colour] |= bit_of(slot_of(key, level));
+    colour_path(tree, key, &path, colour);
 }
 
 /* Goes down from `node` at `level` to its smallest (or largest) entry. */
@@ -315,10 +326,10 @@ static struct bao_tree_entry nearest(const struct bao_tree *tree,
     for (;; level--) {
         unsigned slot = slot_of(key, level);
         uint64_t mask = mask_of(node, colours);
-        uint64_t above = ~UINT64_C(0) << slot & ~bit_of(slot);
-        uint64_t below = bit_of(slot) - 1;
+        uint64_t after = ~UINT64_C(0) << slot & ~bit_of(slot);
+        uint64_t before = bit_of(slot) - 1;
         path.nodes[level] = (struct bao_tree_node *)(uintptr_t)node;
-        beside[level] = mask & (smallest ? above : below);
+        beside[level] = mask & (smallest ? after : before);
         if ((mask & bit_of(slot)) == 0)
             break;
         if (level == 0)
@@ -340,23 +351,33 @@ static struct bao_tree_entry nearest(const struct bao_tree *tree,
     return descend(node->children[slot], level - 1, colours, start, smallest);
 }
 
+/* The whole tree lies on the asked side of a key that is out of its range. */
+static struct bao_tree_entry
+outermost(const struct bao_tree *tree, unsigned colours, bool smallest)
+{
+    if (mask_of(tree->root, colours) == 0)
+        return (struct bao_tree_entry){0, NULL};
+    unsigned bits = BITS * (tree->height + 1);
+    uint64_t start = bits >= 64 ? 0 : tree->base << bits;
+    return descend(tree->root, tree->height, colours, start, smallest);
+}
+
 struct bao_tree_entry
 bao_tree_first(const struct bao_tree *tree, unsigned colours, uint64_t from)
 {
-    if (tree->root == NULL || !is_in_range(tree, from))
+    if (tree->root == NULL || above(from, tree->height) > tree->base)
         return (struct bao_tree_entry){0, NULL};
+    if (above(from, tree->height) < tree->base)
+        return outermost(tree, colours, true);
     return nearest(tree, colours, from, true);
 }
 
 struct bao_tree_entry
 bao_tree_last(const struct bao_tree *tree, unsigned colours, uint64_t to)
 {
-    if (tree->root == NULL)
+    if (tree->root == NULL || above(to, tree->height) < tree->base)
         return (struct bao_tree_entry){0, NULL};
-    if (!is_in_range(tree, to)) {
-        if (mask_of(tree->root, colours) == 0)
-            return (struct bao_tree_entry){0, NULL};
-        return descend(tree->root, tree->height, colours, 0, false);
-    }
+    if (above(to, tree->height) > tree->base)
+        return outermost(tree, colours, false);
     return nearest(tree, colours, to, false);
 }

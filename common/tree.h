@@ -4,8 +4,9 @@
  * A 64-ary radix tree. Every node keeps, per colour, a mask of the children
  * below which an entry of that colour lies, so "the first ready item at or
  * after this id" and "the last one" are a walk of the height (at most 11, in
- * practice 2 to 4). Its height follows the largest key; empty nodes go back
- * to the arena at once.
+ * practice 1 to 4). Its height follows the distance between the keys, not
+ * their size: a queue of few items has few nodes however large its ids are.
+ * Empty nodes go back to the arena at once.
  *
  * Colours are 0..BAO_TREE_COLOURS-1; colour masks are 1 << colour.
  */
@@ -22,7 +23,8 @@ struct bao_tree_node;
 struct bao_tree {
     struct bao_arena *arena;
     struct bao_tree_node *root;
-    uint32_t height; /* levels below the root: keys < 64^(height + 1) */
+    uint64_t base;   /* of all keys, what is above the root's bits */
+    uint32_t height; /* levels below the root */
     uint64_t count;
 };
 
