@@ -9,6 +9,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -200,7 +201,6 @@ static bool set_options(struct bao_edge_zmq *edge,
            set_number(router, ZMQ_TCP_KEEPALIVE_IDLE, 60) &&
            set_number(router, ZMQ_TCP_KEEPALIVE_INTVL, 10) &&
            set_number(router, ZMQ_TCP_KEEPALIVE_CNT, 6) &&
-           set_number(router, ZMQ_IPV6, 1) &&
            zmq_setsockopt(
                router, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0;
 }
@@ -247,6 +247,9 @@ static bool open_listener(struct bao_edge_zmq *edge,
     if (!bao_listener_open(listener, url, problem))
         return false;
     edge->listener_count++;
+    /* Only where it is asked for: an IPv4 address would be shown mapped. */
+    if (!set_number(edge->router, ZMQ_IPV6, strchr(url, '[') != NULL))
+        return refuse_zmq(problem, "IPv6", url);
     /* The socket file gets its rights from the mask: owner and group. */
     mode_t mask = umask(007);
     int answer = zmq_bind(edge->router, url);
