@@ -27,13 +27,13 @@ struct bao_core_config {
     uint64_t body_bytes_max; /* payload bytes it may let in */
     uint64_t parked_bytes_max;
     uint64_t now_us;
-    int64_t wall_offset_us; /* wall clock - broker time */
-    uint64_t epoch;         /* 1 at the first start, +1 at each */
-    uint64_t boot;          /* random: tells this start from others */
-    uint64_t seed;          /* of backoff jitter */
-    enum bao_level level;   /* the strongest that the journal offers */
-    uint32_t answers_max;   /* a session; 0 = BAO_ANSWERS_MAX */
-    uint32_t waiting_max;   /* a session; 0 = BAO_WAITING_MAX */
+    int64_t wall_offset_us;       /* wall clock - broker time */
+    uint64_t epoch;               /* 1 at the first start, +1 at each */
+    uint64_t boot;                /* random: tells this start from others */
+    uint64_t seed;                /* of backoff jitter */
+    enum bao_level level;         /* the strongest that the journal offers */
+    uint32_t answers_max;         /* a session; 0 = BAO_ANSWERS_MAX */
+    uint32_t waiting_max;         /* a session; 0 = BAO_WAITING_MAX */
     uint32_t heartbeat_leased_ms; /* 0 = the default */
     uint32_t heartbeat_idle_ms;
     uint32_t resume_grace_ms;
@@ -53,7 +53,7 @@ struct bao_command {
     enum bao_command_kind kind;
     uint64_t peer; /* the edge's handle, never reused, never 0 */
     const struct bao_operation *operation; /* lent for the step */
-    uint64_t hold;     /* the received message; 0 = it had no bodies */
+    uint64_t hold;      /* the received message; 0 = it had no bodies */
     uint8_t random[16]; /* fresh, for HELLO's secret */
     int64_t wall_offset_us;
 };

@@ -15,10 +15,10 @@
 #include "common/operation.h"
 
 enum bao_fact_kind {
-    BAO_FACT_EPOCH = 1,         /* epoch, time_us: a start */
-    BAO_FACT_SESSION_OPENED,    /* session, client, secret, host, pid, program */
-    BAO_FACT_SESSION_ENDED,     /* session, cause: dead (remembered) or bye */
-    BAO_FACT_SESSION_REVIVED,   /* session: a dead one came back */
+    BAO_FACT_EPOCH = 1,       /* epoch, time_us: a start */
+    BAO_FACT_SESSION_OPENED,  /* session, client, secret, host, pid, program */
+    BAO_FACT_SESSION_ENDED,   /* session, cause: dead (remembered) or bye */
+    BAO_FACT_SESSION_REVIVED, /* session: a dead one came back */
     BAO_FACT_SESSION_FORGOTTEN, /* session */
     BAO_FACT_ACKED,             /* session, ids = (first, last) pairs of rids */
     BAO_FACT_QUEUE_MADE,        /* queue, name, options */
@@ -56,6 +56,12 @@ enum bao_cause {
     BAO_CAUSE_SHUTDOWN
 };
 
+/* Bit of `flags`, ITEM_PUT: due_us is wall clock (not_before), not broker
+ * time. Other bits are BAO_FLAG_...; ITEM_RETURNED has DEAD when the item
+ * waits only because the dead are full, ITEM_SETTLED and ITEM_DEAD have
+ * WANT_RESULT when the outcome (and `result`) is to be kept. */
+#define BAO_FACT_WALL 0x80000000u
+
 /* Where a payload lies in what the edge received: `hold` names the message
  * in the hold table, `part` its frame; [headers][payload]. */
 struct bao_body {
@@ -75,24 +81,24 @@ struct bao_fact {
     enum bao_fact_kind kind;
     uint32_t count; /* of ids or items */
     uint64_t time_us;
-    uint64_t session; /* the request that caused it; 0 = none */
-    uint64_t rid;     /* of the first; a vector put or settle uses rid.. */
-    uint64_t queue;   /* incarnation */
-    uint64_t first_id;
+    uint64_t session;  /* the request that caused it; 0 = none */
+    uint64_t rid;      /* of the first; a vector put or settle uses rid.. */
+    uint64_t queue;    /* incarnation */
+    uint64_t first_id; /* ITEM_LEASED by SUBSCRIBE: the sequence */
     const uint64_t *ids;
     const struct bao_put_item *items; /* ITEM_PUT */
-    uint64_t token;                   /* first of `count` consecutive ones */
-    uint64_t until_us;                /* lease deadline; UINT64_MAX = none */
-    uint64_t due_us; /* not before; 0 = at once */
-    uint64_t ttl_us; /* ITEM_PUT: expires at; 0 = never */
-    uint64_t origin; /* ITEM_PUT by redrive: the dead one's id */
+    uint64_t token;    /* first of `count` consecutive ones; 0 = prepaid */
+    uint64_t until_us; /* lease deadline; UINT64_MAX = none */
+    uint64_t due_us;   /* not before; 0 = at once */
+    uint64_t ttl_us;   /* ITEM_PUT: expires at; 0 = never */
+    uint64_t origin;   /* ITEM_PUT by redrive: the dead one's id */
     uint64_t dedup_until_us;
     uint64_t epoch;
-    uint32_t flags; /* BAO_FLAG_UNIQUE, WANT_RESULT, AUTO, ATOMIC */
-    uint16_t verb;  /* ANSWERED */
+    uint32_t flags; /* BAO_FLAG_..., BAO_FACT_WALL */
+    uint16_t verb;  /* of the request that this answers; 0 = of none */
     uint16_t status;
-    uint16_t state; /* final state, or shut level */
-    uint16_t cause; /* enum bao_cause */
+    uint16_t state;       /* final state, or shut level */
+    uint16_t cause;       /* enum bao_cause */
     struct bao_span name; /* queue, group key; SESSION_OPENED: program */
     struct bao_span group;
     struct bao_span dedup_key;

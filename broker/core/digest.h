@@ -1,0 +1,34 @@
+/*
+ * digest.h - one number for all durable state, kept up to date in O(1).
+ *
+ * It is the sum of a hash of every record: whoever changes one takes the old
+ * hash away and adds the new. Counts enter linearly (count * weight), so a
+ * change of n is one multiplication. Left out: what clients tell again
+ * (waiters, credit, touches), addresses, the order of free memory.
+ */
+#ifndef BAO_CORE_DIGEST_H
+#define BAO_CORE_DIGEST_H
+
+#include "broker/core/state.h"
+
+static inline uint64_t bao_digest_mix(uint64_t value)
+{
+    value ^= value >> 32;
+    value *= UINT64_C(0xd6e8feb86659fd93);
+    value ^= value >> 29;
+    value *= UINT64_C(0xa0761d6478bd642f);
+    return value ^ value >> 32;
+}
+
+uint64_t bao_digest_item(const struct bao_item *item);
+uint64_t bao_digest_session(const struct bao_session *session);
+uint64_t bao_digest_answer(const struct bao_answer *answer);
+uint64_t bao_digest_queue(const struct bao_queue *queue);
+uint64_t bao_digest_dedup(const struct bao_dedup *dedup);
+uint64_t bao_digest_group(const struct bao_group *group);
+uint64_t bao_digest_outcome(const struct bao_outcome *outcome);
+uint64_t bao_digest_ledger(const struct bao_ledger *ledger);
+uint64_t bao_digest_counts(const struct bao_queue *queue);
+/* The counters of the broker itself: epoch, token, ... */
+uint64_t bao_digest_core(const struct bao_core *core);
+#endif

@@ -1,0 +1,655 @@
+/*
+ * session.c - born by HELLO, bound to an address, silent, dead, forgotten.
+ *
+ *   HELLO        connection closed       grace over, silence
+ *  ------> [CONNECTED] ------> [CUT OFF] ------> [DEAD] --- 1 h ---> (gone)
+ *              |  ^               |                 |
+ *              |  '--- resumed ---'<--- revived ----'
+ *              '--- BYE ---> (gone, once its leases are released)
+ *
+ * The peer is only its current address: resuming binds a new one, and frames
+ * from the old one no longer count.
+ */
+#include "broker/core/session.h"
+
+#include "broker/core/get.h"
+#include "broker/core/items.h"
+#include "broker/core/keep.h"
+#include "broker/core/memory.h"
+#include "broker/core/put.h"
+#include "broker/core/settle.h"
+#include "broker/core/store.h"
+#include "broker/core/waiter.h"
+
+#define COLOUR_WAITING 1u
+
+struct bao_session *bao_session_at(struct bao_core *core, uint64_t peer)
+{
+    if (core->last_peer != NULL && core->last_peer->peer == peer) {
+        return core->last_peer;
+    }
+    struct bao_table_node *node =
+        bao_table_first(&core->by_peer, bao_hash_number(peer, 0));
+    for (; node != NULL; node = bao_table_next(node)) {
+        struct bao_session *session = BAO_OF(node, struct bao_session, by_peer);
+        if (session->peer == peer) {
+            core->last_peer = session;
+            return session;
+        }
+    }
+    return NULL;
+}
+
+static void unbind(struct bao_core *core, struct bao_session *session)
+{
+    if (session->peer != 0) {
+        bao_table_remove(&core->by_peer, &session->by_peer);
+        session->peer = 0;
+    }
+    session->connected = false;
+    core->last_peer = NULL;
+}
+
+static void arm(struct bao_core *core, struct bao_session *session)
+{
+    BAO_ASSERT(session->state == BAO_SESSION_LIVE);
+    uint64_t at = 0;
+    if (session->connected) {
+        at = bao_later(session->heard_us,
+                       (uint64_t)session->heartbeat_ms * BAO_HEARTBEATS_MISSED *
+                           BAO_MS);
+    } else {
+        at = bao_later(session->closed_us,
+                       (uint64_t)core->config.resume_grace_ms * BAO_MS);
+    }
+    bao_timer_set(
+        core, &session->timer, BAO_TIMER_SESSION, at, session->number);
+}
+
+static void
+bind_peer(struct bao_core *core, struct bao_session *session, uint64_t peer)
+{
+    BAO_ASSERT(session->peer == 0);
+    session->peer = peer;
+    session->connected = true;
+    session->restarted = false;
+    session->heard_us = core->now_us;
+    session->heartbeat_ms = session->leases.count > 0
+                                ? core->config.heartbeat_leased_ms
+                                : core->config.heartbeat_idle_ms;
+    bao_table_put(&core->by_peer, &session->by_peer, bao_hash_number(peer, 0));
+    arm(core, session);
+}
+
+/* --- hello ---------------------------------------------------------------- */
+
+static struct bao_session *find_client(const struct bao_core *core,
+                                       struct bao_span client)
+{
+    struct bao_table_node *node =
+        bao_table_first(&core->by_client, bao_hash_bytes(client, 0));
+    for (; node != NULL; node = bao_table_next(node)) {
+        struct bao_session *session =
+            BAO_OF(node, struct bao_session, by_client);
+        if (memcmp(session->client, client.data, BAO_CLIENT_ID_BYTES) == 0) {
+            return session;
+        }
+    }
+    return NULL;
+}
+
+/* Takes equally long wherever the first difference is. */
+static bool is_secret(const struct bao_session *session, struct bao_span given)
+{
+    if (given.bytes != BAO_CLIENT_ID_BYTES) {
+        return false;
+    }
+    unsigned difference = 0;
+    for (size_t i = 0; i < BAO_CLIENT_ID_BYTES; i++) {
+        difference |= (unsigned)(session->secret[i] ^ given.data[i]);
+    }
+    return difference == 0;
+}
+
+static void welcome(struct bao_core *core,
+                    const struct bao_session *session,
+                    uint64_t rid,
+                    bool resumed)
+{
+    struct bao_operation *op =
+        bao_reply(core, session, NULL, BAO_VERB_HELLO, rid, BAOZI_OK);
+    uint64_t credit = BAO_PARKED_SESSION_BYTES;
+    if (core->config.parked_bytes_max < credit) {
+        credit = core->config.parked_bytes_max;
+    }
+    BAO_SET(op, PROTOCOL, protocol, BAO_PROTOCOL_VERSION);
+    BAO_SET(op, SESSION, session, session->number);
+    BAO_SET(op,
+            SECRET,
+            secret,
+            bao_scratch_copy(
+                core, bao_span_of(session->secret, BAO_CLIENT_ID_BYTES)));
+    BAO_SET(op, EPOCH, epoch, core->epoch);
+    BAO_SET(op, BOOT, boot, core->config.boot);
+    BAO_SET(op, HEARTBEAT_MS, heartbeat_ms, session->heartbeat_ms);
+    BAO_SET(op, LIMIT, limit, core->config.waiting_max);
+    BAO_SET(op, CREDIT_BYTES, credit_bytes, credit);
+    BAO_SET(op, ITEM_BYTES_MAX, item_bytes_max, BAO_ITEM_BYTES_MAX);
+    BAO_SET(op, VERSION, version, BAO_LITERAL(BAOZI_VERSION));
+    if (resumed) {
+        BAO_SET(op, FLAGS, flags, BAO_FLAG_RESUMED);
+    }
+    bao_reply_waits(core, BAO_WAIT_LEVEL);
+}
+
+static struct bao_span
+text_key(const struct bao_operation *op, uint64_t bit, struct bao_span value)
+{
+    if (!bao_has(op, bit)) {
+        return bao_span_of(NULL, 0);
+    }
+    if (value.bytes > BAO_TEXT_BYTES_MAX) {
+        value.bytes = BAO_TEXT_BYTES_MAX;
+    }
+    return value;
+}
+
+static void open_new(struct bao_core *core, const struct bao_command *command)
+{
+    const struct bao_operation *op = command->operation;
+    struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_OPENED);
+    fact->session = core->last_session + 1;
+    fact->client = op->client;
+    fact->secret = bao_span_of(command->random, BAO_CLIENT_ID_BYTES);
+    fact->host = text_key(op, BAO_BIT(HOST), op->host);
+    fact->name = text_key(op, BAO_BIT(PROGRAM), op->program);
+    fact->pid = bao_has(op, BAO_BIT(PID)) ? (uint32_t)op->pid : 0;
+    const uint64_t number = fact->session;
+    bao_decide(core, fact);
+    struct bao_session *session = bao_session_of(core, number);
+    bind_peer(core, session, command->peer);
+    welcome(core, session, op->rid, false);
+}
+
+static void rejoin_lines(struct bao_core *core, struct bao_session *session)
+{
+    /* From the last to the first, so that the first stands in front. */
+    uint64_t to = UINT64_MAX;
+    for (;;) {
+        struct bao_tree_entry entry =
+            bao_tree_last(&session->window, COLOUR_WAITING, to);
+        if (entry.value == NULL) {
+            return;
+        }
+        struct bao_waiter *waiter = bao_waiter_of(entry.value);
+        bao_put_unask(core, waiter);
+        if (waiter->kind == BAO_WAITER_GET ||
+            waiter->kind == BAO_WAITER_SUBSCRIBE) {
+            bao_get_rejoin(core, waiter);
+        }
+        if (entry.key == 0) {
+            return;
+        }
+        to = entry.key - 1;
+    }
+}
+
+static void resume(struct bao_core *core,
+                   const struct bao_command *command,
+                   struct bao_session *session)
+{
+    if (session->state == BAO_SESSION_DEAD) {
+        BAO_MARK("a dead session is revived");
+        struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_REVIVED);
+        fact->session = session->number;
+        bao_decide(core, fact);
+    } else if (session->connected) {
+        BAO_MARK("a session is resumed elsewhere");
+        bao_say_gone(core,
+                     session->peer,
+                     BAOZI_SESSION_GONE,
+                     BAO_LITERAL("the session was resumed elsewhere"));
+    }
+    unbind(core, session);
+    session->held_round++;
+    session->sorting = false;
+    bind_peer(core, session, command->peer);
+    rejoin_lines(core, session);
+    welcome(core, session, command->operation->rid, true);
+}
+
+/* Nothing was ever asked of it: its HELLO was only repeated. */
+static bool is_unused(const struct bao_session *session)
+{
+    return session->top == 0 && session->leases.count == 0 &&
+           session->tallies.count == 0;
+}
+
+static bool hello_is_sane(struct bao_core *core,
+                          const struct bao_call *call,
+                          const struct bao_session *already)
+{
+    const struct bao_operation *op = call->operation;
+    const uint64_t least =
+        bao_has(op, BAO_BIT(PROTOCOL_MIN)) ? op->protocol_min : op->protocol;
+    if (least > BAO_PROTOCOL_VERSION || op->protocol < BAO_PROTOCOL_VERSION) {
+        bao_refuse(core,
+                   call,
+                   BAOZI_BAD_VERSION,
+                   bao_span_of(NULL, 0),
+                   BAO_LITERAL("this broker speaks protocol 1"));
+        return false;
+    }
+    if (op->client.bytes != BAO_CLIENT_ID_BYTES) {
+        bao_refuse(core,
+                   call,
+                   BAOZI_BAD_REQUEST,
+                   bao_span_of(NULL, 0),
+                   BAO_LITERAL("a client id has 16 bytes"));
+        return false;
+    }
+    if (already != NULL) {
+        bao_refuse(core,
+                   call,
+                   BAOZI_BAD_REQUEST,
+                   bao_span_of(NULL, 0),
+                   BAO_LITERAL("this connection has a session already"));
+        return false;
+    }
+    return true;
+}
+
+static bool has_waiters(const struct bao_session *session)
+{
+    return bao_tree_first(&session->window, COLOUR_WAITING, 0).value != NULL;
+}
+
+void bao_hello(struct bao_core *core,
+               const struct bao_command *command,
+               struct bao_session *already)
+{
+    const struct bao_operation *op = command->operation;
+    struct bao_session nobody = {.peer = command->peer, .connected = true};
+    struct bao_call call = {.operation = op,
+                            .session = &nobody,
+                            .rid = op->rid,
+                            .count = 1,
+                            .verb = BAO_VERB_HELLO};
+    if (!hello_is_sane(core, &call, already)) {
+        return;
+    }
+    struct bao_session *session = find_client(core, op->client);
+    const bool resumes =
+        bao_has(op, BAO_BIT(FLAGS)) && (op->flags & BAO_FLAG_RESUME) != 0;
+    if (resumes) {
+        const bool known = session != NULL && !session->leaving &&
+                           bao_has(op, BAO_BIT(SECRET)) &&
+                           is_secret(session, op->secret);
+        if (!known) {
+            bao_refuse(core,
+                       &call,
+                       BAOZI_SESSION_GONE,
+                       bao_span_of(NULL, 0),
+                       BAO_LITERAL("no such session is remembered; begin a "
+                                   "new one"));
+            return;
+        }
+        if (session->state == BAO_SESSION_DEAD && has_waiters(session)) {
+            bao_refuse(core,
+                       &call,
+                       BAOZI_QUOTA,
+                       bao_span_of(NULL, 0),
+                       BAO_LITERAL("the session is being taken down; try "
+                                   "again"));
+            return;
+        }
+        resume(core, command, session);
+        return;
+    }
+    if (session != NULL && is_unused(session) &&
+        session->state == BAO_SESSION_LIVE) {
+        BAO_MARK("a hello is repeated");
+        unbind(core, session);
+        bind_peer(core, session, command->peer);
+        welcome(core, session, op->rid, false);
+        return;
+    }
+    if (session != NULL) {
+        bao_refuse(core,
+                   &call,
+                   BAOZI_EXISTS,
+                   bao_span_of(NULL, 0),
+                   BAO_LITERAL("this client id has a session; resume it with "
+                               "its secret, or choose a new id"));
+        return;
+    }
+    if (core->live_sessions >= core->config.sessions_max ||
+        !bao_memory_admits(core)) {
+        BAO_MARK("too many sessions");
+        bao_refuse(core,
+                   &call,
+                   BAOZI_QUOTA,
+                   bao_span_of(NULL, 0),
+                   BAO_LITERAL("the broker has as many sessions as it may "
+                               "have"));
+        return;
+    }
+    open_new(core, command);
+}
+
+/* --- life ----------------------------------------------------------------- */
+
+void bao_session_beat(struct bao_core *core, struct bao_session *session)
+{
+    const uint32_t fast = core->config.heartbeat_leased_ms;
+    if (session->heartbeat_ms == fast || session->leases.count == 0) {
+        return;
+    }
+    session->heartbeat_ms = fast;
+    session->heard_us = core->now_us;
+    struct bao_operation *op =
+        bao_notice(core, session, NULL, BAO_VERB_HEARTBEAT);
+    BAO_SET(op, HEARTBEAT_MS, heartbeat_ms, fast);
+    if (session->connected) {
+        arm(core, session);
+    }
+}
+
+void bao_heartbeat(struct bao_core *core, const struct bao_call *call)
+{
+    struct bao_operation *op =
+        bao_notice(core, call->session, NULL, BAO_VERB_HEARTBEAT);
+    BAO_SET(op, HEARTBEAT_MS, heartbeat_ms, call->session->heartbeat_ms);
+}
+
+void bao_session_closed(struct bao_core *core, struct bao_session *session)
+{
+    if (session->state == BAO_SESSION_LIVE && session->connected) {
+        session->connected = false;
+        session->closed_us = core->now_us;
+        arm(core, session);
+    }
+}
+
+static void start_work(struct bao_core *core, struct bao_session *session)
+{
+    if (!bao_link_is_listed(&session->task)) {
+        bao_list_push(&core->busy, &session->task);
+    }
+}
+
+void bao_session_die(struct bao_core *core, struct bao_session *session)
+{
+    if (session->state != BAO_SESSION_LIVE || session->leaving) {
+        return;
+    }
+    BAO_MARK("a session dies");
+    if (session->connected) {
+        bao_say_gone(core,
+                     session->peer,
+                     BAOZI_SESSION_GONE,
+                     BAO_LITERAL("nothing was heard for three heartbeats"));
+    }
+    struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_ENDED);
+    fact->session = session->number;
+    fact->cause = BAO_CAUSE_DIED;
+    bao_decide(core, fact);
+    unbind(core, session);
+    session->doomed = core->order;
+    session->sorting = false;
+    start_work(core, session);
+    bao_session_forget(core);
+}
+
+static void forget(struct bao_core *core, struct bao_session *session)
+{
+    struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_FORGOTTEN);
+    fact->session = session->number;
+    bao_decide(core, fact);
+}
+
+void bao_session_forget(struct bao_core *core)
+{
+    uint32_t most = 16;
+    while (most > 0 && core->ended.count > 0 &&
+           (core->ended.count > BAO_DEAD_SESSIONS_MAX ||
+            core->dead_answers > BAO_DEAD_ANSWERS_MAX ||
+            core->cushion == NULL)) {
+        struct bao_session *oldest =
+            BAO_OF(bao_list_first(&core->ended), struct bao_session, ended);
+        if (oldest->leases.count > 0 || has_waiters(oldest)) {
+            return;
+        }
+        BAO_MARK("the oldest dead session is forgotten for room");
+        forget(core, oldest);
+        most--;
+    }
+}
+
+void bao_session_due(struct bao_core *core, struct bao_session *session)
+{
+    if (session->state == BAO_SESSION_DEAD) {
+        if (session->leases.count > 0 || has_waiters(session)) {
+            bao_timer_set(core,
+                          &session->timer,
+                          BAO_TIMER_SESSION,
+                          core->now_us + 1000 * BAO_MS,
+                          session->number);
+            return;
+        }
+        forget(core, session);
+        return;
+    }
+    const uint64_t silence =
+        (uint64_t)session->heartbeat_ms * BAO_HEARTBEATS_MISSED * BAO_MS;
+    if (session->leaving) {
+        return;
+    }
+    if (!session->connected ||
+        bao_later(session->heard_us, silence) <= core->now_us) {
+        bao_session_die(core, session);
+        return;
+    }
+    if (session->leases.count == 0 &&
+        session->heartbeat_ms != core->config.heartbeat_idle_ms) {
+        session->heartbeat_ms = core->config.heartbeat_idle_ms;
+        struct bao_operation *op =
+            bao_notice(core, session, NULL, BAO_VERB_HEARTBEAT);
+        BAO_SET(op, HEARTBEAT_MS, heartbeat_ms, session->heartbeat_ms);
+    }
+    arm(core, session);
+}
+
+void bao_session_restart(struct bao_core *core)
+{
+    uint64_t from = 0;
+    for (;;) {
+        struct bao_tree_entry entry =
+            bao_tree_first(&core->sessions, BAO_TREE_ANY, from);
+        if (entry.value == NULL) {
+            return;
+        }
+        struct bao_session *session = entry.value;
+        from = entry.key + 1;
+        struct bao_link *link = bao_list_first(&session->leases);
+        for (; link != NULL; link = bao_list_next(&session->leases, link)) {
+            struct bao_lease *lease =
+                BAO_OF(link, struct bao_lease, of_session);
+            if (lease->lease_us > 0) {
+                lease->until_us =
+                    core->now_us + BAO_RESTART_GRACE_US + lease->lease_us;
+                bao_item_time(core, lease->item);
+            }
+        }
+        session->restarted = true;
+        if (session->state == BAO_SESSION_LIVE) {
+            session->connected = false;
+            session->heartbeat_ms = core->config.heartbeat_idle_ms;
+            bao_timer_set(core,
+                          &session->timer,
+                          BAO_TIMER_SESSION,
+                          core->now_us + BAO_RESTART_GRACE_US,
+                          session->number);
+        } else if (session->leases.count > 0) {
+            session->doomed = core->order;
+            start_work(core, session);
+        }
+    }
+}
+
+void bao_bye(struct bao_core *core, const struct bao_call *call)
+{
+    struct bao_session *session = call->session;
+    session->leaving = true;
+    session->bye_rid = call->rid;
+    session->doomed = core->order;
+    bao_timer_stop(core, &session->timer);
+    start_work(core, session);
+}
+
+/* --- what an end leaves to do --------------------------------------------- */
+
+/* Ends the waiters of a dead or leaving session; false if some are left. */
+static bool end_waiters(struct bao_core *core, struct bao_session *session)
+{
+    while (bao_out_has_room(core)) {
+        struct bao_tree_entry entry =
+            bao_tree_first(&session->window, COLOUR_WAITING, 0);
+        if (entry.value == NULL) {
+            return true;
+        }
+        struct bao_waiter *waiter = bao_waiter_of(entry.value);
+        if (session->leaving) {
+            bao_waiter_refuse(
+                core, waiter, BAOZI_CANCELLED, bao_span_of(NULL, 0));
+        } else {
+            bao_waiter_end(core, waiter);
+        }
+    }
+    return !has_waiters(session);
+}
+
+static struct bao_fate fate_of_lease(struct bao_core *core,
+                                     const struct bao_session *session,
+                                     struct bao_lease *lease)
+{
+    const struct bao_item *item = lease->item;
+    if (!session->leaving) {
+        return bao_fate_of_return(core, item, bao_cause_of_death(lease), 0);
+    }
+    const bool counts = item->queue->options.accounting == BAO_ACCOUNTING_COUNT;
+    if (!counts || (lease->flags & BAO_LEASE_AUTO) != 0) {
+        return bao_fate_of_return(core, item, BAO_CAUSE_BYE, 0);
+    }
+    if ((lease->flags & BAO_LEASE_PREPAID) != 0) {
+        return bao_fate_of_end(core, item, BAO_STATE_DONE);
+    }
+    BAO_MARK("bye turns a lease into a taken item");
+    return (struct bao_fate){.kind = BAO_FACT_ITEM_TAKEN};
+}
+
+/* Returns the leases that were granted up to `doomed`. */
+static bool end_leases(struct bao_core *core, struct bao_session *session)
+{
+    struct bao_vector vector;
+    if (session->leases.count == 0 || core->budget == 0) {
+        return session->leases.count == 0;
+    }
+    bao_vector_open(core, &vector, core->budget);
+    struct bao_link *link = bao_list_first(&session->leases);
+    uint32_t facts = core->budget;
+    while (link != NULL && facts > 0) {
+        struct bao_lease *lease = BAO_OF(link, struct bao_lease, of_session);
+        if (lease->order > session->doomed) {
+            break;
+        }
+        link = bao_list_next(&session->leases, link);
+        facts--;
+        bao_vector_add(
+            core, &vector, lease->item, fate_of_lease(core, session, lease), 0);
+    }
+    core->budget = facts;
+    bao_vector_flush(core, &vector);
+    link = bao_list_first(&session->leases);
+    return link == NULL ||
+           BAO_OF(link, struct bao_lease, of_session)->order > session->doomed;
+}
+
+/* Returns what HELD left out, except what the client may not have seen yet:
+ * unacknowledged answers and pushed items (SUBSCRIBE will say). */
+static bool sort_leases(struct bao_core *core, struct bao_session *session)
+{
+    while (session->sort_left > 0 && core->budget > 0 &&
+           bao_out_has_room(core)) {
+        struct bao_link *link = bao_list_pop(&session->leases);
+        if (link == NULL) {
+            session->sort_left = 0;
+            break;
+        }
+        bao_list_push(&session->leases, link);
+        session->sort_left--;
+        core->budget--;
+        struct bao_lease *lease = BAO_OF(link, struct bao_lease, of_session);
+        if (lease->held != session->held_round && lease->answer == NULL &&
+            (lease->flags & BAO_LEASE_PUSHED) == 0) {
+            BAO_MARK("a lease that its holder does not know goes back");
+            bao_return_one(core, lease->item, BAO_CAUSE_UNSTARTED);
+        }
+    }
+    return session->sort_left == 0;
+}
+
+bool bao_session_work(struct bao_core *core, struct bao_session *session)
+{
+    const bool over = session->leaving || session->state == BAO_SESSION_DEAD;
+    if (over && !end_waiters(core, session)) {
+        return false;
+    }
+    if (!end_leases(core, session)) {
+        return false;
+    }
+    if (session->sorting && !sort_leases(core, session)) {
+        return false;
+    }
+    session->sorting = false;
+    bao_list_remove(&core->busy, &session->task);
+    if (!session->leaving) {
+        return true;
+    }
+    BAO_ASSERT(session->leases.count == 0);
+    (void)bao_reply(
+        core, session, NULL, BAO_VERB_BYE, session->bye_rid, BAOZI_OK);
+    bao_reply_waits(core, BAO_WAIT_LEVEL);
+    struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_ENDED);
+    fact->session = session->number;
+    fact->cause = BAO_CAUSE_BYE;
+    bao_decide(core, fact);
+    return true;
+}
+
+void bao_held(struct bao_core *core, const struct bao_call *call)
+{
+    const struct bao_operation *op = call->operation;
+    struct bao_session *session = call->session;
+    const size_t entries =
+        bao_has(op, BAO_BIT(IDS)) && bao_has(op, BAO_BIT(TOKENS))
+            ? bao_column64_count(op->ids)
+            : 0;
+    for (size_t i = 0; i < entries && i < bao_column64_count(op->tokens); i++) {
+        enum baozi_status status = BAOZI_OK;
+        struct bao_item *item = bao_lease_find(core,
+                                               session,
+                                               bao_column64(op->ids, i),
+                                               bao_column64(op->tokens, i),
+                                               &status);
+        if (item != NULL) {
+            item->lease->held = session->held_round;
+        }
+    }
+    if (bao_has(op, BAO_BIT(FLAGS)) && (op->flags & BAO_FLAG_MORE) != 0) {
+        return;
+    }
+    session->sorting = true;
+    session->sort_left = session->leases.count;
+    start_work(core, session);
+}

@@ -1,0 +1,50 @@
+/*
+ * store.h - the only code that changes durable state: facts, applied.
+ *
+ * A step applies each fact as it decides it; replay applies those of a log.
+ * Both end in the same state: digest(live) == digest(replay(facts)).
+ */
+#ifndef BAO_CORE_STORE_H
+#define BAO_CORE_STORE_H
+
+#include "broker/core/state.h"
+
+/* Applies one fact; core->fact_queue is its queue afterwards, or NULL. */
+void bao_store_apply(struct bao_core *core, const struct bao_fact *fact);
+
+/* The parts: facts of items, and of sessions. */
+void bao_store_put(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_ready(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_leased(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_returned(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_taken(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_settled(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_dead(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_dead_forgotten(struct bao_core *core,
+                              const struct bao_fact *fact);
+void bao_store_cancel_asked(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_prepaid(struct bao_core *core, const struct bao_fact *fact);
+
+void bao_store_opened(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_ended(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_revived(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_forgotten(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_acked(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_answered(struct bao_core *core, const struct bao_fact *fact);
+
+void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_queue_set(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_queue_shut(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact);
+void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact);
+
+/* The queue of an incarnation, or NULL; of a name, or NULL. */
+struct bao_queue *bao_queue_of(struct bao_core *core, uint64_t incarnation);
+struct bao_queue *bao_queue_named(struct bao_core *core, struct bao_span name);
+/* The first queue whose name is after `name`, in byte order, or NULL. */
+struct bao_queue *bao_queue_after(const struct bao_core *core,
+                                  struct bao_span name);
+struct bao_session *bao_session_of(const struct bao_core *core,
+                                   uint64_t number);
+
+#endif
