@@ -246,7 +246,7 @@ static enum baozi_status choose_url(const char *given, char *url, size_t bytes)
 {
     struct bao_place place;
     if (given == NULL || given[0] == '\0') {
-        given = getenv("BAOZI_URL"); /* NOLINT(concurrency-mt-unsafe) */
+        given = getenv("BAOZI_URL");
     }
     if (given == NULL || given[0] == '\0') {
         if (bao_place_find(&place) != BAOZI_OK) {

@@ -36,7 +36,7 @@ const char *bao_check_wait(int64_t wait_ms)
 }
 
 enum baozi_status
-bao_refuse(struct baozi *client, const struct bao_call *call, const char *why)
+bao_client_refuse(struct baozi *client, const struct bao_call *call, const char *why)
 {
     return bao_note(client, BAOZI_BAD_REQUEST, call->verb, call->queue, why);
 }

@@ -106,7 +106,7 @@ static enum baozi_status get(struct baozi *client,
         why = "there is no room for an item";
     }
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     struct bao_operation *op = &call.request.operation;
     if (taking->most > BAO_OPERATION_ITEMS_MAX) {
@@ -138,6 +138,7 @@ enum baozi_status baozi_get(struct baozi *client,
     return get(client, queue, options, wait_ms, &taking);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the public call */
 enum baozi_status baozi_get_many(struct baozi *client,
                                  const char *queue,
                                  size_t most,

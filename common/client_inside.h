@@ -238,7 +238,7 @@ enum baozi_status bao_wait_for(struct bao_engine *engine,
                                int64_t wait_ms);
 /* Refuses a call for its arguments: BAD_REQUEST, noted with `why`. */
 enum baozi_status
-bao_refuse(struct baozi *client, const struct bao_call *call, const char *why);
+bao_client_refuse(struct baozi *client, const struct bao_call *call, const char *why);
 uint64_t bao_until_us(int64_t wait_ms);
 const char *bao_check_queue(const char *queue);
 const char *bao_check_wait(int64_t wait_ms);

@@ -69,7 +69,7 @@ enum baozi_status baozi_join(struct baozi *client,
     const char *why = check_join(queue, scope, group, wait_ms);
     bao_call_init(&call, BAO_VERB_JOIN, "join", why == NULL ? queue : NULL);
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     struct bao_operation *op = &call.request.operation;
     if (scope != BAOZI_SCOPE_QUEUE) {
@@ -127,7 +127,7 @@ enum baozi_status baozi_wait(struct baozi *client,
     *outcome = (struct baozi_outcome){0};
     bao_call_init(&call, BAO_VERB_WAIT, "wait", NULL);
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     BAO_SET(&call.request.operation, ID, id, id);
     call.take = take_outcome;

@@ -120,7 +120,7 @@ enum baozi_status baozi_stat(struct baozi *client,
     const char *why = bao_check_queue(queue);
     bao_call_init(&call, BAO_VERB_STAT, "stat", why == NULL ? queue : NULL);
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     call.take = take_stat;
     call.result = stat;
@@ -293,7 +293,7 @@ enum baozi_status baozi_peek(struct baozi *client,
     const char *why = bao_check_queue(queue);
     bao_call_init(&call, BAO_VERB_PEEK, "peek", why == NULL ? queue : NULL);
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     if (id != 0) {
         BAO_SET(&call.request.operation, ID, id, id);
@@ -344,7 +344,7 @@ enum baozi_status baozi_browse(struct baozi *client,
         bao_call_init(
             &call, BAO_VERB_BROWSE, "browse", why == NULL ? queue : NULL);
         if (why != NULL) {
-            return bao_refuse(client, &call, why);
+            return bao_client_refuse(client, &call, why);
         }
         struct bao_operation *op = &call.request.operation;
         uint64_t page_size =
@@ -423,7 +423,7 @@ enum baozi_status baozi_redrive(struct baozi *client,
         bao_call_init(
             &call, BAO_VERB_REDRIVE, "redrive", why == NULL ? queue : NULL);
         if (why != NULL) {
-            return bao_refuse(client, &call, why);
+            return bao_client_refuse(client, &call, why);
         }
         struct bao_operation *op = &call.request.operation;
         size_t count = id_count - done < BAO_OPERATION_ITEMS_MAX
@@ -549,7 +549,7 @@ enum baozi_status baozi_broker(struct baozi *client,
     const char *why = bao_check_wait(wait_ms);
     bao_call_init(&call, BAO_VERB_BROKER, "broker", NULL);
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     call.take = take_broker;
     call.result = info;

@@ -64,7 +64,7 @@ static enum baozi_status with_options(struct baozi *client,
         why = to_wire(options, &wire);
         call->request.operation.options = &wire;
     }
-    return why != NULL ? bao_refuse(client, call, why)
+    return why != NULL ? bao_client_refuse(client, call, why)
                        : bao_call_run(client, call, BAOZI_FOREVER);
 }
 
@@ -91,7 +91,7 @@ static enum baozi_status
 run(struct baozi *client, struct bao_call *call, const char *queue)
 {
     const char *why = bao_check_queue(queue);
-    return why != NULL ? bao_refuse(client, call, why)
+    return why != NULL ? bao_client_refuse(client, call, why)
                        : bao_call_run(client, call, BAOZI_FOREVER);
 }
 
@@ -102,7 +102,7 @@ static enum baozi_status direct(struct baozi *client,
 {
     if (direction < BAO_DIRECTION_IN ||
         direction > (BAO_DIRECTION_IN | BAO_DIRECTION_OUT)) {
-        return bao_refuse(
+        return bao_client_refuse(
             client, call, "a direction is 1 (in), 2 (out) or 3 (both)");
     }
     BAO_SET(&call->request.operation, STATE, state, (uint64_t)direction);

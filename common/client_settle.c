@@ -261,7 +261,7 @@ enum baozi_status baozi_task_done(struct baozi *client, const char *queue)
     bao_call_init(
         &call, BAO_VERB_DONE_NEXT, "task_done", why == NULL ? queue : NULL);
     if (why != NULL) {
-        return bao_refuse(client, &call, why);
+        return bao_client_refuse(client, &call, why);
     }
     call.take = take_settled;
     return bao_call_run(client, &call, BAOZI_FOREVER);

@@ -99,7 +99,7 @@ enum baozi_status baozi_subscribe(struct baozi *client,
     bao_call_init(
         &stat, BAO_VERB_STAT, "subscribe", why == NULL ? queue : NULL);
     if (why != NULL) {
-        return bao_refuse(client, &stat, why);
+        return bao_client_refuse(client, &stat, why);
     }
     struct baozi_subscription *made = calloc(1, sizeof *made);
     if (made == NULL) {

@@ -319,7 +319,7 @@ void bao_dialogue_cancel(struct bao_dialogue *d,
     }
     if (request->cancel == BAO_CANCEL_NONE) {
         bao_errand(d, request, BAO_ERRAND_CANCEL);
-        bao_timer_set(d, request, now_us + BAO_ANSWER_GRACE_US);
+        bao_alarm_set(d, request, now_us + BAO_ANSWER_GRACE_US);
     }
     request->cancel = BAO_CANCEL_ASKED;
 }

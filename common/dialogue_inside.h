@@ -194,7 +194,7 @@ bool bao_runs_add(struct bao_dialogue *d,
 
 /* dialogue_timer.c */
 uint64_t bao_sooner(uint64_t a, uint64_t b);
-void bao_timer_set(struct bao_dialogue *d,
+void bao_alarm_set(struct bao_dialogue *d,
                    struct bao_request *request,
                    uint64_t due_us);
 void bao_timer_start(struct bao_dialogue *d, struct bao_request *request);

@@ -26,7 +26,7 @@ static uint64_t add_time(uint64_t a, uint64_t b)
     return a > BAO_NEVER_US - b ? BAO_NEVER_US : a + b;
 }
 
-void bao_timer_set(struct bao_dialogue *d,
+void bao_alarm_set(struct bao_dialogue *d,
                    struct bao_request *request,
                    uint64_t due_us)
 {
@@ -41,7 +41,7 @@ void bao_timer_set(struct bao_dialogue *d,
 void bao_timer_start(struct bao_dialogue *d, struct bao_request *request)
 {
     if (request->until_us != BAO_NEVER_US) {
-        bao_timer_set(
+        bao_alarm_set(
             d, request, add_time(request->until_us, BAO_CANCEL_AFTER_US));
     }
 }
@@ -54,7 +54,7 @@ void bao_timer_sent(struct bao_dialogue *d,
     request->probe_us = 0;
     if (request->until_us == BAO_NEVER_US && !request->own &&
         !bao_may_wait(request) && request->cancel == BAO_CANCEL_NONE) {
-        bao_timer_set(d, request, now_us + d->config.connect_timeout_us / 2);
+        bao_alarm_set(d, request, now_us + d->config.connect_timeout_us / 2);
     }
 }
 
@@ -69,7 +69,7 @@ fire_probe(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
     }
     request->probe_us = now_us;
     d->beat_due = true;
-    bao_timer_set(d, request, now_us + d->config.connect_timeout_us / 2);
+    bao_alarm_set(d, request, now_us + d->config.connect_timeout_us / 2);
 }
 
 static void
@@ -88,7 +88,7 @@ fire(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
         BAO_MARK("CANCEL goes out at the caller's deadline");
         bao_errand(d, request, BAO_ERRAND_CANCEL);
     }
-    bao_timer_set(
+    bao_alarm_set(
         d, request, now_us + BAO_ANSWER_GRACE_US - BAO_CANCEL_AFTER_US);
 }
 
