@@ -73,10 +73,11 @@ struct baozi_options {
                         broker, looked for as SPEC S11 says */
     uint32_t connect_timeout_ms; /* 0: 5000 */
     uint32_t close_timeout_ms;   /* 0: 5000; how long baozi_close() waits */
-    uint32_t window; /* unconfirmed asynchronous puts; 0: 1024 */
+    uint32_t window;             /* unconfirmed asynchronous puts; 0: 1024 */
     const char *program; /* shown by `baozi workers`; NULL: argv[0]'s name */
-    int (*interrupted)(void *context); /* asked when a signal came; nonzero =
-                                          return BAOZI_INTERRUPTED */
+    int (*interrupted)(void *context); /* asked when a signal came, and twice a
+                                          second; nonzero = return
+                                          BAOZI_INTERRUPTED */
     void *context;
 };
 
@@ -96,18 +97,25 @@ BAOZI_API enum baozi_status baozi_connect(struct baozi *client,
 /*
  * Flushes, says BYE (leases are released, not counted), waits at most
  * close_timeout_ms and frees the client; other threads' calls return CLOSED
- * first. In a forked child it frees the child's own connection only. NULL is
+ * first. Items and subscriptions end with it: settle or free them before.
+ * In a forked child it frees the child's own connection only. NULL is
  * allowed. OK | CONNECTION_LOST (something in flight may not have arrived)
  */
 BAOZI_EXPORT enum baozi_status baozi_close(struct baozi *client);
 
 /*
  * Writes what the calling thread's last failed call on `client` was, why it
- * failed and what to do: "put on queue 'jobs': FULL: ...". Returns `text`.
+ * failed and what to do, in three lines; the first may end with the broker's
+ * own words:
+ *
+ *     put on queue 'jobs': FULL
+ *     the queue is at its bound
+ *     wait longer, add workers, or raise maxsize or max_bytes
+ *
+ * Returns `text`, which is empty if no call of this thread has failed.
  */
-BAOZI_EXPORT const char *baozi_explain(const struct baozi *client,
-                                       char *text,
-                                       size_t bytes);
+BAOZI_EXPORT const char *
+baozi_explain(const struct baozi *client, char *text, size_t bytes);
 
 /* The address in use; lent for the client's life. */
 BAOZI_EXPORT const char *baozi_url(const struct baozi *client);
@@ -164,8 +172,7 @@ enum baozi_queue_option {
 };
 
 /* Begins with no option set; sets one. */
-BAOZI_EXPORT void
-baozi_queue_options_init(struct baozi_queue_options *options);
+BAOZI_EXPORT void baozi_queue_options_init(struct baozi_queue_options *options);
 BAOZI_EXPORT void baozi_queue_option(struct baozi_queue_options *options,
                                      enum baozi_queue_option option,
                                      uint64_t value);
@@ -267,14 +274,13 @@ struct baozi_receipt {
  * `receipt` may be NULL.
  * OK | FULL | SHUTDOWN | NOT_FOUND | TOO_BIG | STORAGE_FULL | STORAGE_FAILED
  */
-BAOZI_API enum baozi_status
-baozi_put(struct baozi *client,
-          const char *queue,
-          const void *payload,
-          size_t bytes,
-          const struct baozi_put_options *options,
-          int64_t wait_ms,
-          struct baozi_receipt *receipt);
+BAOZI_API enum baozi_status baozi_put(struct baozi *client,
+                                      const char *queue,
+                                      const void *payload,
+                                      size_t bytes,
+                                      const struct baozi_put_options *options,
+                                      int64_t wait_ms,
+                                      struct baozi_receipt *receipt);
 
 struct baozi_payload {
     const void *data;
@@ -282,7 +288,9 @@ struct baozi_payload {
 };
 
 /* All or nothing, in one piece of the order; ids are first, first + 1, ...
- * at most 1,024 items. As baozi_put(); TOO_BIG at once if it can never fit. */
+ * at most 1,024 items: of those below 64 KiB 4 MiB in all, and 15 larger ones.
+ * `options` are for each of them. As baozi_put(); TOO_BIG at once if it can
+ * never fit. */
 BAOZI_API enum baozi_status
 baozi_put_many(struct baozi *client,
                const char *queue,
@@ -341,12 +349,11 @@ struct baozi_get_options {
 };
 
 /* Takes the next item. OK | EMPTY | SHUTDOWN | NOT_FOUND */
-BAOZI_API enum baozi_status
-baozi_get(struct baozi *client,
-          const char *queue,
-          const struct baozi_get_options *options,
-          int64_t wait_ms,
-          struct baozi_item *item);
+BAOZI_API enum baozi_status baozi_get(struct baozi *client,
+                                      const char *queue,
+                                      const struct baozi_get_options *options,
+                                      int64_t wait_ms,
+                                      struct baozi_item *item);
 /* Takes up to `most` (at most 1,024); returns as soon as one is there. */
 BAOZI_API enum baozi_status
 baozi_get_many(struct baozi *client,
@@ -378,17 +385,18 @@ baozi_subscribe(struct baozi *client,
                 uint64_t bytes,
                 const struct baozi_get_options *options,
                 struct baozi_subscription **subscription);
-/* The next pushed item. OK | EMPTY | SHUTDOWN | NOT_FOUND */
-BAOZI_API enum baozi_status
-baozi_next(struct baozi_subscription *subscription,
-           int64_t wait_ms,
-           struct baozi_item *item);
+/* The next pushed item. OK | EMPTY | SHUTDOWN | NOT_FOUND | SESSION_GONE (the
+ * subscription is the parent's, and this is a forked child) */
+BAOZI_API enum baozi_status baozi_next(struct baozi_subscription *subscription,
+                                       int64_t wait_ms,
+                                       struct baozi_item *item);
 /* Changes the credit; 0 items stops the pushing. */
 BAOZI_API enum baozi_status
 baozi_credit(struct baozi_subscription *subscription,
              uint32_t items,
              uint64_t bytes);
-/* Ends it; items that were not taken with baozi_next() go back uncounted. */
+/* Ends and frees it, whatever the status; items that were not taken with
+ * baozi_next() go back uncounted. No other thread may use it meanwhile. */
 BAOZI_EXPORT enum baozi_status
 baozi_unsubscribe(struct baozi_subscription *subscription);
 
@@ -420,8 +428,9 @@ baozi_reject(struct baozi *client, struct baozi_item *item, const char *error);
 /* Prolongs the lease; the item stays. OK | STALE */
 BAOZI_API enum baozi_status
 baozi_touch(struct baozi *client, struct baozi_item *item, uint32_t lease_ms);
-/* JoinableQueue.task_done(): settles the oldest item taken from `queue`. OK |
- * TOO_MANY | NOT_FOUND */
+/* JoinableQueue.task_done(): settles the oldest item taken from `queue`; what
+ * is left of it in this program is freed with baozi_item_free(). OK | TOO_MANY
+ * | NOT_FOUND */
 BAOZI_API enum baozi_status baozi_task_done(struct baozi *client,
                                             const char *queue);
 

@@ -42,7 +42,7 @@ static bool fill(struct bao_place *place, const char *parent, const char *child)
 
 static bool fill_temporary(struct bao_place *place)
 {
-    const char *parent = getenv("TMPDIR"); /* NOLINT(concurrency-mt-unsafe) */
+    const char *parent = getenv("TMPDIR");
     char child[32];
     (void)snprintf(child, sizeof child, "/baozi-%lu", (unsigned long)geteuid());
     return fill(place, is_absolute(parent) ? parent : "/tmp", child);
@@ -52,7 +52,6 @@ static bool fill_temporary(struct bao_place *place)
  * somebody else's), else NULL. */
 static const char *xdg_folder(void)
 {
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *parent = getenv("XDG_RUNTIME_DIR");
     struct stat is;
     if (!is_absolute(parent) || stat(parent, &is) != 0 ||
@@ -75,6 +74,16 @@ static bool has_socket(const struct bao_place *place)
     return stat(place->socket, &is) == 0 && S_ISSOCK(is.st_mode);
 }
 
+static enum baozi_status refuse_folder(struct bao_place *place)
+{
+    (void)snprintf(place->why,
+                   sizeof place->why,
+                   "the folder %s: it is not a folder of this user alone "
+                   "(0700): remove it, or set BAOZI_RUNTIME_DIR",
+                   place->folder);
+    return BAOZI_DENIED;
+}
+
 /* An operator's own folder may be shared with a group; it is taken as it is.
  * All others must be ours alone. */
 static enum baozi_status make_folder(struct bao_place *place, bool given)
@@ -90,21 +99,12 @@ static enum baozi_status make_folder(struct bao_place *place, bool given)
     struct stat is;
     bool good = given ? stat(place->folder, &is) == 0 && S_ISDIR(is.st_mode)
                       : is_ours_alone(place->folder);
-    if (!good) {
-        (void)snprintf(place->why,
-                       sizeof place->why,
-                       "the folder %s: it is not a folder of this user alone "
-                       "(0700): remove it, or set BAOZI_RUNTIME_DIR",
-                       place->folder);
-        return BAOZI_DENIED;
-    }
-    return BAOZI_OK;
+    return good ? BAOZI_OK : refuse_folder(place);
 }
 
 enum baozi_status bao_place_make(struct bao_place *place)
 {
     *place = (struct bao_place){0};
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *given = getenv("BAOZI_RUNTIME_DIR");
     const char *xdg = xdg_folder();
     bool fits;
@@ -123,7 +123,6 @@ enum baozi_status bao_place_make(struct bao_place *place)
 enum baozi_status bao_place_find(struct bao_place *place)
 {
     *place = (struct bao_place){0};
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe) */
     const char *given = getenv("BAOZI_RUNTIME_DIR");
     if (given != NULL && given[0] != '\0') {
         return fill(place, given, "") ? BAOZI_OK : BAOZI_TOO_BIG;
@@ -135,7 +134,15 @@ enum baozi_status bao_place_find(struct bao_place *place)
     if (!fill_temporary(place)) {
         return BAOZI_TOO_BIG;
     }
-    if (xdg == NULL || (is_ours_alone(place->folder) && has_socket(place))) {
+    struct stat is;
+    bool alone = is_ours_alone(place->folder);
+    if (alone && has_socket(place)) {
+        return BAOZI_OK;
+    }
+    if (xdg == NULL && !alone && lstat(place->folder, &is) == 0) {
+        return refuse_folder(place);
+    }
+    if (xdg == NULL) {
         return BAOZI_OK;
     }
     return fill(place, xdg, "/baozi") ? BAOZI_OK : BAOZI_TOO_BIG;

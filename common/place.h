@@ -32,7 +32,7 @@ BAOZI_MUST_USE enum baozi_status bao_place_make(struct bao_place *place);
 /*
  * For clients: the first of the places above in which a socket is, else the
  * first one. $BAOZI_RUNTIME_DIR, if set, is the only place. Makes nothing.
- * OK | TOO_BIG (place->why)
+ * OK | TOO_BIG | DENIED (the folder is not ours alone), both with place->why
  */
 BAOZI_MUST_USE enum baozi_status bao_place_find(struct bao_place *place);
 
