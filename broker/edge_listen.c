@@ -80,8 +80,8 @@ static bool refuse_errno(struct bao_problem *problem,
 
 static bool port_is_good(const char *port)
 {
-    if (strcmp(port, "*") == 0)
-        return true;
+    if (strcmp(port, "*") == 0 || strcmp(port, "0") == 0)
+        return true; /* the system picks one */
     char *end;
     unsigned long number = strtoul(port, &end, 10);
     return port[0] >= '1' && port[0] <= '9' && *end == '\0' && number <= 65535;
