@@ -16,7 +16,7 @@
 #include "common/time.h"
 
 #define SLICE_MS       100
-#define LAST_CHANCE_US 3000000 /* for confirmations after a signal */
+#define LAST_CHANCE_US 1000000 /* for confirmations after a signal */
 
 struct bao_ticket {
     struct bao_feed *feed;

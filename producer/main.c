@@ -13,7 +13,7 @@
 
 /* Calls of the library go on for as long as the broker is away. */
 #define WAITS_FOR_EVER_MS INT32_MAX
-#define CLOSE_MS          2000
+#define CLOSE_MS          1000
 
 static struct bao_producer_signals signals = {.fd = -1};
 static volatile sig_atomic_t finishing; /* no call is broken off any more */

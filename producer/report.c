@@ -20,23 +20,19 @@ uint64_t bao_joined_failed(const struct bao_joined *joined)
 /* ", 3 duplicates"; nothing for 0. */
 static void also(uint64_t count, const char *what)
 {
-    char number[32];
     if (count > 0)
-        (void)printf(
-            ", %s %s", bao_write_grouped(number, sizeof number, count), what);
+        (void)printf(", %llu %s", (unsigned long long)count, what);
 }
 
 static void print_fed(struct bao_feed *feed)
 {
     struct bao_fed_counts counts = bao_feed_counts(feed);
     uint64_t took_us = feed->end_us - feed->begin_us;
-    char number[32];
     char duration[BAO_TEXT_BYTES];
-    (void)printf("put %s into '%s'",
-                 bao_write_grouped(number, sizeof number, counts.put),
+    (void)printf("put %llu into '%s'",
+                 (unsigned long long)counts.put,
                  feed->settings->queue);
-    (void)printf(": %s confirmed",
-                 bao_write_grouped(number, sizeof number, counts.confirmed));
+    (void)printf(": %llu confirmed", (unsigned long long)counts.confirmed);
     also(counts.duplicates, "duplicates");
     also(counts.refused, "refused");
     also(counts.unknown, "not answered");
@@ -52,13 +48,11 @@ static void print_fed(struct bao_feed *feed)
 static void print_joined(const struct bao_joined *joined)
 {
     const struct baozi_counts *counts = &joined->counts;
-    char number[32];
     char duration[BAO_TEXT_BYTES];
-    (void)printf("%s: %s done",
+    (void)printf("%s: %llu done",
                  joined->status == BAOZI_OK ? "joined" : "not joined",
-                 bao_write_grouped(number, sizeof number, counts->done));
-    (void)printf(", %s dead",
-                 bao_write_grouped(number, sizeof number, counts->dead));
+                 (unsigned long long)counts->done);
+    (void)printf(", %llu dead", (unsigned long long)counts->dead);
     also(counts->expired, "expired");
     also(counts->cancelled, "cancelled");
     also(counts->dropped, "dropped");

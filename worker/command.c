@@ -293,6 +293,25 @@ void bao_tail_add(struct bao_tail *tail, const void *data, size_t bytes)
     tail->count += bytes;
 }
 
+/* Several lines become one with " / " between them, and printable. */
+static char *
+write_line(char *text, size_t bytes, const char *data, size_t length)
+{
+    char joined[3 * BAO_TAIL_BYTES];
+    size_t used = 0;
+    BAO_ASSERT(length <= BAO_TAIL_BYTES);
+    for (size_t i = 0; i < length; i++) {
+        bool blank = data[i] == '\r' || data[i] == '\t';
+        if (data[i] == '\n') {
+            memcpy(joined + used, " / ", 3);
+            used += 3;
+        } else {
+            joined[used++] = blank ? ' ' : data[i];
+        }
+    }
+    return bao_write_escaped(text, bytes, joined, used);
+}
+
 char *bao_tail_line(const struct bao_tail *tail, char *text, size_t bytes)
 {
     size_t begin = 0;
@@ -307,13 +326,14 @@ char *bao_tail_line(const struct bao_tail *tail, char *text, size_t bytes)
     while (begin < end && strchr("\r\n\t ", tail->bytes[begin]) != NULL)
         begin++;
     for (;;) { /* what does not fit goes at the front: the end says most */
-        char escaped[4 * BAO_TAIL_BYTES + 1];
-        const char *from = tail->bytes + begin;
-        (void)bao_write_escaped(escaped, sizeof escaped, from, end - begin);
+        char escaped[12 * BAO_TAIL_BYTES + 1];
+        (void)write_line(
+            escaped, sizeof escaped, tail->bytes + begin, end - begin);
         if (strlen(escaped) < bytes || begin == end) {
             (void)snprintf(text, bytes, "%s", escaped);
             return text;
         }
+        const char *from = tail->bytes + begin;
         const char *newline = memchr(from, '\n', end - begin);
         size_t step = newline == NULL ? 16 : (size_t)(newline + 1 - from);
         begin += step < end - begin ? step : end - begin;

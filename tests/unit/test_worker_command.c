@@ -181,12 +181,12 @@ static void test_worker_command__the_tail_keeps_the_last_lines(void **state)
     assert_string_equal(bao_tail_line(&tail, line, sizeof line), "");
     bao_tail_add(&tail, "\n  one\ntwo\x1b[0m\n\n", 16);
     assert_string_equal(bao_tail_line(&tail, line, sizeof line),
-                        "one\\ntwo\\x1b[0m");
+                        "one / two\\x1b[0m");
     for (int i = 0; i < 400; i++)
         bao_tail_add(&tail, "0123456\n", 8);
     bao_tail_add(&tail, "last\n", 5);
     (void)bao_tail_line(&tail, line, sizeof line);
-    assert_memory_equal(line, "0123456\\n", 9); /* begins with a whole line */
+    assert_memory_equal(line, "0123456 / ", 10); /* begins with a whole line */
     assert_non_null(strstr(line, "last"));
     char large[3 * BAO_TAIL_BYTES];
     memset(large, 'y', sizeof large);

@@ -96,7 +96,7 @@ static void test_worker_runner__exit_codes_are_outcomes(void **state)
     assert_int_equal(give("65", 2), BAO_OUTCOME_REJECT);
     assert_int_equal(give("1", 1), BAO_OUTCOME_RETRY);
     assert_string_equal(child.answer.error,
-                        "the command exited with 1: one\\nlast words");
+                        "the command exited with 1: one / last words");
     assert_int_equal(give("255", 3), BAO_OUTCOME_RETRY);
     assert_true(child.answer.delay_ms < 0); /* the queue's own backoff */
     assert_int_equal(end(), 0);
