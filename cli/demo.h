@@ -44,12 +44,15 @@ struct demo {
     struct cli *cli;
     const char *url;
     const char *queue;
+    const char *log; /* the own broker's */
     bool real_time;
     bool colour;
     bool own_broker;
     struct demo_process broker;
     struct demo_cook cooks[DEMO_COOKS];
     struct demo_process eaters[DEMO_EATERS];
+    int mouths[DEMO_EATERS]; /* the process in the eater that eats; 0: not
+                                known yet */
     struct demo_item items[DEMO_ITEMS];
     size_t item_count;
     unsigned made, eaten; /* lines */
@@ -71,6 +74,9 @@ int demo_kill_poll_ms(const struct demo *demo);
 
 /* Prints a line of what happens, as of an eater or a cook. */
 void demo_say(const struct demo *demo, const char *text, bool eater);
+
+/* Judges what was seen and says it; returns the exit code. */
+int demo_verdict(struct demo *demo);
 
 /* The item of that name, made on first sight; NULL: no room. */
 struct demo_item *demo_item_find(struct demo *demo, const char *name);

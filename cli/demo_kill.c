@@ -4,6 +4,7 @@
  *
  * A bun that was just handed over is chosen, so that its eater is surely
  * still at it; who holds it is asked of the broker, and so is where it goes.
+ * The whole eater dies, the worker and its child that eats.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -65,7 +66,7 @@ static void kill_holder(struct demo *demo, const struct look *look)
 {
     char line[160];
     for (size_t i = 0; i < DEMO_EATERS; i++) {
-        if (demo->eaters[i].pid == 0 ||
+        if (demo->eaters[i].pid == 0 || demo->mouths[i] == 0 ||
             look->pid != (uint32_t)demo->eaters[i].pid)
             continue;
         demo->victim = i;
@@ -75,7 +76,7 @@ static void kill_holder(struct demo *demo, const struct look *look)
         (void)snprintf(line,
                        sizeof line,
                        "%d is killed with %s in its mouth",
-                       (int)demo->eaters[i].pid,
+                       demo->mouths[i],
                        demo->bun);
         demo_say(demo, line, true);
         demo->killed_us = bao_time_monotonic_us();

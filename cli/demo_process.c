@@ -35,9 +35,10 @@ static bool find_beside(const char *program, char *path, size_t bytes)
     return access(path, X_OK) == 0;
 }
 
-/* In the child: only calls that are safe between fork and exec. */
+/* In the child: only calls that are safe between fork and exec. `log` is
+ * where stderr goes, -1 = where ours goes. */
 _Noreturn static void
-become(const char *path, char *const *words, int out, pid_t parent)
+become(const char *path, char *const *words, int out, int log, pid_t parent)
 {
     sigset_t none;
     (void)sigemptyset(&none);
@@ -46,16 +47,19 @@ become(const char *path, char *const *words, int out, pid_t parent)
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
     if (getppid() != parent)
         _exit(127); /* it died before we asked to be told */
-    if (dup2(out, STDOUT_FILENO) >= 0)
+    bool logs = log < 0 || dup2(log, STDERR_FILENO) >= 0;
+    if (logs && dup2(out, STDOUT_FILENO) >= 0)
         (void)execv(path, words);
     _exit(127);
 }
 
 bool demo_start(struct demo_process *process,
                 const char *program,
-                const char *const *words)
+                const char *const *words,
+                const char *log)
 {
     char path[PATH_MAX];
+    int log_fd = -1;
     char *mutable_words[32];
     int ends[2];
     size_t count = 0;
@@ -65,13 +69,25 @@ bool demo_start(struct demo_process *process,
     for (; count < 31 && words[count] != NULL; count++)
         memcpy(&mutable_words[count], &words[count], sizeof(char *));
     mutable_words[count] = NULL;
-    if (pipe2(ends, O_CLOEXEC) != 0)
+    if (log != NULL) {
+        log_fd = open(log, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (log_fd < 0)
+            return false;
+    }
+    if (pipe2(ends, O_CLOEXEC) != 0) {
+        int error = errno;
+        if (log_fd >= 0)
+            (void)close(log_fd);
+        errno = error;
         return false;
+    }
     pid_t parent = getpid();
     pid_t pid = fork();
     if (pid == 0)
-        become(path, mutable_words, ends[1], parent);
+        become(path, mutable_words, ends[1], log_fd, parent);
     int error = errno;
+    if (log_fd >= 0)
+        (void)close(log_fd);
     (void)close(ends[1]);
     if (pid < 0) {
         (void)close(ends[0]);

@@ -23,11 +23,13 @@ struct demo_process {
 
 /*
  * Starts `program`, found in the folder of our own executable. `words` ends
- * with NULL and begins with the program's name. False: errno.
+ * with NULL and begins with the program's name. Its stderr is ours, or is
+ * appended to the file `log` if that is not NULL. False: errno.
  */
 bool demo_start(struct demo_process *process,
                 const char *program,
-                const char *const *words);
+                const char *const *words,
+                const char *log);
 
 /*
  * Reads what is there and hands over each whole line, without its newline.

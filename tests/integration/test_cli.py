@@ -216,7 +216,7 @@ def _():
 @test("an item that stdout does not take goes back uncounted")
 def _():
     with Broker() as broker:
-        good(broker.cli("put", "jobs", "x" * 200000))
+        good(broker.cli("put", "jobs", input="x" * 200000))
         if not os.path.exists("/dev/full"):
             raise Skip("there is no /dev/full")
         with open("/dev/full", "wb") as full:

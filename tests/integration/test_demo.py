@@ -38,6 +38,7 @@ def _():
     for food in FOODS:
         equal(len([one for one in made if food in one[2]]), 10, food)
     check("\033" not in done.stdout, "colours off a terminal")
+    equal(done.stderr, "", "stderr")
 
 
 @test("an eater killed in mid-bun: another gets it at once, all 30 are eaten")
@@ -50,7 +51,11 @@ def _():
     check(killed, done.stdout)
     after = re.search(r"another eater had it after (\d+) ms", done.stdout)
     check(after and int(after.group(1)) < 1300 * PATIENCE, done.stdout)
-    later = done.stdout[killed.end():]
+    before, later = done.stdout[:killed.start()], done.stdout[killed.end():]
+    pid = int(killed.group(1))
+    check(any(one[0] == pid and one[1] == "eats" for one in lines_of(before)),
+          "an eater was killed")
+    check(all(one[0] != pid for one in lines_of(later)), "it is dead")
     check(any(verb == "eats" and item == killed.group(2)
               for _, verb, item in lines_of(later)), "the bun was eaten")
 
