@@ -35,8 +35,9 @@ const char *bao_check_wait(int64_t wait_ms)
                : NULL;
 }
 
-enum baozi_status
-bao_client_refuse(struct baozi *client, const struct bao_call *call, const char *why)
+enum baozi_status bao_client_refuse(struct baozi *client,
+                                    const struct bao_call *call,
+                                    const char *why)
 {
     return bao_note(client, BAOZI_BAD_REQUEST, call->verb, call->queue, why);
 }

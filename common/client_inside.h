@@ -237,8 +237,9 @@ enum baozi_status bao_wait_for(struct bao_engine *engine,
                                void *thing,
                                int64_t wait_ms);
 /* Refuses a call for its arguments: BAD_REQUEST, noted with `why`. */
-enum baozi_status
-bao_client_refuse(struct baozi *client, const struct bao_call *call, const char *why);
+enum baozi_status bao_client_refuse(struct baozi *client,
+                                    const struct bao_call *call,
+                                    const char *why);
 uint64_t bao_until_us(int64_t wait_ms);
 const char *bao_check_queue(const char *queue);
 const char *bao_check_wait(int64_t wait_ms);

@@ -195,7 +195,8 @@ enum baozi_status baozi_put(struct baozi *client,
     const char *why = check_put(queue, &settled, wait_ms, &packed);
     bao_call_init(&call, BAO_VERB_PUT, "put", why == NULL ? queue : NULL);
     if (why != NULL || (payload == NULL && bytes > 0)) {
-        return bao_client_refuse(client, &call, why != NULL ? why : "no payload");
+        return bao_client_refuse(
+            client, &call, why != NULL ? why : "no payload");
     }
     if (bytes > BAO_ITEM_BYTES_MAX - packed.bytes) {
         return too_big(client, &call, "an item has at most 32 MiB");
@@ -372,7 +373,8 @@ enum baozi_status baozi_put_async(struct baozi *client,
     const char *why = check_put(queue, &settled, wait_ms, &packed);
     bao_call_init(&call, BAO_VERB_PUT, "put", why == NULL ? queue : NULL);
     if (why != NULL || (payload == NULL && bytes > 0)) {
-        return bao_client_refuse(client, &call, why != NULL ? why : "no payload");
+        return bao_client_refuse(
+            client, &call, why != NULL ? why : "no payload");
     }
     if (bytes > BAO_ITEM_BYTES_MAX - packed.bytes) {
         return too_big(client, &call, "an item has at most 32 MiB");

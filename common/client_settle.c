@@ -58,12 +58,26 @@ static void end_hold(struct baozi *client, struct bao_holder *holder)
     baozi_item_free(&item);
 }
 
+/* What became of the lease, as far as we know: its token is not shown to a
+ * broker that did not give it. */
+static enum baozi_status lease_status(const struct bao_holder *holder)
+{
+    struct bao_engine *e = holder->engine;
+    (void)pthread_mutex_lock(&e->lock);
+    enum baozi_status status = holder->lease.gone;
+    (void)pthread_mutex_unlock(&e->lock);
+    return status;
+}
+
 /* Runs a prepared settle of one item and frees it. */
 static enum baozi_status
 settle(struct baozi *client, struct bao_call *call, struct bao_holder *holder)
 {
-    enum baozi_status status = BAOZI_OK;
-    if (holder->lease.token != 0) { /* else it is settled: prepaid */
+    enum baozi_status status = lease_status(holder);
+    if (status != BAOZI_OK) {
+        (void)bao_note(
+            client, status, call->verb, call->queue, "its session ended");
+    } else if (holder->lease.token != 0) { /* else it is settled: prepaid */
         set_item(&call->request.operation, holder);
         status = bao_call_run(client, call, BAOZI_FOREVER);
     }
@@ -112,9 +126,14 @@ enum baozi_status baozi_done_async(struct baozi *client,
     if (holder == NULL) {
         return refuse_item(client, status, "task_done");
     }
-    if (holder->lease.token == 0) {
+    status = lease_status(holder);
+    if (holder->lease.token == 0 || status != BAOZI_OK) {
         end_hold(client, holder);
-        return BAOZI_OK;
+        return bao_note(client,
+                        status,
+                        "task_done",
+                        (struct bao_span){0},
+                        "its session ended");
     }
     struct bao_async *async = bao_async_make(BAO_VERB_DONE, 0);
     struct bao_engine *e = NULL;
@@ -231,6 +250,11 @@ baozi_touch(struct baozi *client, struct baozi_item *item, uint32_t lease_ms)
     }
     if (holder->engine != bao_engine_here(client)) {
         return refuse_item(client, BAOZI_STALE, call.verb);
+    }
+    enum baozi_status gone = lease_status(holder);
+    if (gone != BAOZI_OK) {
+        return bao_note(
+            client, gone, call.verb, call.queue, "its session ended");
     }
     set_item(&call.request.operation, holder);
     if (lease_ms > 0) {

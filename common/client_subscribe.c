@@ -19,12 +19,13 @@ static void drop_items(struct bao_engine *e,
     for (size_t left = items->count; left > 0; left--) {
         struct bao_link *link = bao_list_pop(items);
         struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
-        if (only_gone && !holder->lease.gone) {
+        if (only_gone && holder->lease.gone == BAOZI_OK) {
             bao_list_push(items, link);
             continue;
         }
         uint64_t id = holder->lease.id;
-        uint64_t token = holder->lease.gone ? 0 : holder->lease.token;
+        uint64_t token =
+            holder->lease.gone != BAOZI_OK ? 0 : holder->lease.token;
         bao_dialogue_drop(e->dialogue, &holder->lease);
         bao_dialogue_give_back(e->dialogue, bao_time_monotonic_us(), id, token);
         bao_holder_free(holder);

@@ -95,7 +95,9 @@ struct bao_lease {
     uint64_t token;
     uint32_t lease_ms; /* 0: as long as the session lives */
     bool cancel_asked; /* PLEASE_CANCEL came */
-    bool gone;         /* its session ended */
+    /* OK while its session lives; then STALE (the session ended, the item went
+     * back) or LOST (the broker restarted without a memory of it). */
+    enum baozi_status gone;
 
     struct bao_link link; /* of its class, by renewal */
     uint64_t renew_us;    /* BAO_NEVER_US: renewal has ended */

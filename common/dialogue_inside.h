@@ -32,9 +32,12 @@
 #define BAO_BATCH_BIG_BYTES   (4u * 1024u * 1024u)
 #define BAO_BATCH_OUTSTANDING 768u /* puts and settles sent, unanswered */
 #define BAO_YOUNG_US          (1000u * 1000u)
-#define BAO_QUICK_LOSSES_MAX  5u
-#define BAO_HEARTBEAT_US_MIN  (50u * 1000u)
-#define BAO_ORPHANS_MAX       1024u
+/* A request is suspected of killing connections: each one that dies young is
+ * a point, each that the broker ends itself ten. */
+#define BAO_QUICK_LOSSES_MAX 50u
+#define BAO_GONE_LOSSES      10u
+#define BAO_HEARTBEAT_US_MIN (50u * 1000u)
+#define BAO_ORPHANS_MAX      1024u
 
 _Static_assert(BAO_BATCH_OUTSTANDING < BAO_ANSWERS_MAX,
                "a full batch leaves room for other answers in the window");
@@ -104,6 +107,7 @@ struct bao_dialogue {
     enum baozi_status refusal;
     char refusal_text[BAO_ERROR_BYTES_MAX + 1];
     bool session_lost; /* resume was refused: a new one is to come */
+    bool thrown_out;   /* the broker ended this connection by GONE */
     uint64_t lost_boot;
 
     /* times */
@@ -213,7 +217,7 @@ void bao_session_new_client(struct bao_dialogue *d);
 
 /* dialogue_lease.c */
 void bao_leases_renew_all(struct bao_dialogue *d, uint64_t now_us);
-void bao_leases_lose_all(struct bao_dialogue *d);
+void bao_leases_lose_all(struct bao_dialogue *d, enum baozi_status gone);
 bool bao_leases_snapshot(struct bao_dialogue *d);
 uint64_t bao_leases_due(const struct bao_dialogue *d);
 void bao_leases_tick(struct bao_dialogue *d, uint64_t now_us);

@@ -267,7 +267,7 @@ void bao_leases_renew_all(struct bao_dialogue *d, uint64_t now_us)
     }
 }
 
-void bao_leases_lose_all(struct bao_dialogue *d)
+void bao_leases_lose_all(struct bao_dialogue *d, enum baozi_status gone)
 {
     struct bao_link *link;
     while ((link = bao_list_first(&d->classes)) != NULL) {
@@ -275,7 +275,7 @@ void bao_leases_lose_all(struct bao_dialogue *d)
             BAO_OF(link, struct bao_lease_class, link);
         struct bao_link *first = bao_list_first(&class->leases);
         struct bao_lease *lease = BAO_OF(first, struct bao_lease, link);
-        lease->gone = true;
+        lease->gone = gone;
         bao_dialogue_drop(d, lease);
     }
 }

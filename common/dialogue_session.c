@@ -46,6 +46,7 @@ void bao_dialogue_connected(struct bao_dialogue *d, uint64_t now_us)
  * kills them: it is not sent for ever. */
 static void count_quick_losses(struct bao_dialogue *d, bool young)
 {
+    uint32_t points = d->thrown_out ? BAO_GONE_LOSSES : 1;
     struct bao_list *list = &d->again;
     for (size_t left = list->count; left > 0; left--) {
         struct bao_link *link = bao_list_first(list);
@@ -54,7 +55,7 @@ static void count_quick_losses(struct bao_dialogue *d, bool young)
         }
         struct bao_request *request = BAO_OF(link, struct bao_request, link);
         if (request->attempts > 0) {
-            request->quick_losses = young ? request->quick_losses + 1 : 0;
+            request->quick_losses = young ? request->quick_losses + points : 0;
         }
         if (request->quick_losses >= BAO_QUICK_LOSSES_MAX && !request->own) {
             bao_fail(d,
@@ -98,6 +99,7 @@ static void start_reach_timers(struct bao_dialogue *d, uint64_t now_us)
 static void reset_connection(struct bao_dialogue *d)
 {
     d->broken = NULL;
+    d->thrown_out = false;
     d->beats = 0;
     d->beat_due = false;
     d->ack_due = false;
@@ -130,12 +132,12 @@ void bao_dialogue_lost(struct bao_dialogue *d, uint64_t now_us)
     bool was_open = d->state == BAO_DIALOGUE_OPEN;
     d->state = BAO_DIALOGUE_DOWN;
     move_sent_to_again(d);
-    reset_connection(d);
     if (was_open) {
         d->down_since_us = now_us;
         start_reach_timers(d, now_us);
         count_quick_losses(d, now_us - d->open_since_us < BAO_YOUNG_US);
     }
+    reset_connection(d);
 }
 
 /* --- welcome ------------------------------------------------------------ */
@@ -192,6 +194,12 @@ static bool only_looks(const struct bao_request *request)
     }
 }
 
+/* A token of a broker that is gone: never to be shown to another one. */
+static bool needs_a_lease(const struct bao_request *request)
+{
+    return bao_has(&request->operation, BAO_BIT(TOKENS));
+}
+
 /* The request becomes one that was never sent. */
 static void make_new(struct bao_dialogue *d, struct bao_request *request)
 {
@@ -208,7 +216,7 @@ static void start_anew(struct bao_dialogue *d, bool same_boot)
     d->last_rid = 0;
     d->receipts.count = 0;
     d->receipts.sent = 0;
-    bao_leases_lose_all(d);
+    bao_leases_lose_all(d, same_boot ? BAOZI_STALE : BAOZI_LOST);
     struct bao_list *list = &d->again;
     for (size_t left = list->count; left > 0; left--) {
         struct bao_link *link = bao_list_first(list);
@@ -221,6 +229,10 @@ static void start_anew(struct bao_dialogue *d, bool same_boot)
                      request,
                      BAOZI_SESSION_GONE,
                      "the broker forgot this session before it answered");
+            continue;
+        }
+        if (!same_boot && needs_a_lease(request)) {
+            bao_fail(d, request, BAOZI_LOST, "the broker restarted");
             continue;
         }
         make_new(d, request);
@@ -320,6 +332,7 @@ void bao_session_gone(struct bao_dialogue *d,
     bool young = now_us - d->open_since_us < BAO_YOUNG_US;
     if (notice->status != BAOZI_SESSION_GONE ||
         (d->state == BAO_DIALOGUE_OPEN && young)) {
+        d->thrown_out = notice->status != BAOZI_SESSION_GONE;
         bao_break(d, "the broker ended the connection");
         return;
     }

@@ -331,6 +331,7 @@ static void test_client_life__closes_with_calls_pending(void **state)
         (void)pthread_create(&threads[i], NULL, get_until_closed, &closed);
     }
     (void)usleep(100000);
+    baozi_item_free(&item); /* our memory of it, not its lease */
     uint64_t start_us = bao_time_monotonic_us();
     IS(baozi_close(client), OK);
     assert_true(since_ms(start_us) < 2000);
@@ -484,12 +485,9 @@ static void test_client_life__waits_for_a_stopped_broker(void **state)
 
 static void *join_lost(void *argument)
 {
-    (void)argument;
-    if (baozi_join(
-            client, "gone", BAOZI_SCOPE_QUEUE, NULL, BAOZI_FOREVER, NULL) !=
-        BAOZI_LOST) {
-        failures++;
-    }
+    enum baozi_status *status = argument;
+    *status = baozi_join(
+        client, "gone", BAOZI_SCOPE_QUEUE, NULL, BAOZI_FOREVER, NULL);
     return NULL;
 }
 
@@ -499,21 +497,21 @@ static void test_client_life__survives_a_broker_that_restarts(void **state)
 {
     (void)state;
     pthread_t joiner;
+    enum baozi_status joined = BAOZI_OK;
     struct baozi_item item;
     OK(baozi_declare(client, "gone", NULL));
     OK(baozi_put(client, "gone", "x", 1, NULL, 0, NULL));
     OK(baozi_get(client, "gone", NULL, 0, &item));
-    (void)pthread_create(&joiner, NULL, join_lost, NULL);
+    (void)pthread_create(&joiner, NULL, join_lost, &joined);
     (void)usleep(100000);
     broker_kill(&broker);
     (void)usleep(200000);
     assert_true(broker_restart(&broker));
     OK(baozi_declare(client, "gone", NULL));
     OK(baozi_put(client, "gone", "y", 1, NULL, 0, NULL));
-    enum baozi_status status = baozi_done(client, &item);
-    assert_true(status == BAOZI_LOST || status == BAOZI_STALE);
+    IS(baozi_done(client, &item), LOST);
     (void)pthread_join(joiner, NULL);
-    assert_int_equal(failures, 0);
+    IS(joined, LOST);
 }
 
 /* A broker that is gone for longer than connect_timeout. */

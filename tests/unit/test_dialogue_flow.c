@@ -315,7 +315,8 @@ static void test_dialogue_flow__loses_leases_with_the_session(void **state)
                 "HELLO rid=0 status=OK protocol=1 session=6 epoch=4 boot=7",
                 NULL);
     assert_int_equal(bao_dialogue_held(world.dialogue), 0);
-    assert_true(world.leases[0].gone && world.leases[1].gone);
+    assert_int_equal(world.leases[0].gone, BAOZI_LOST);
+    assert_int_equal(world.leases[1].gone, BAOZI_LOST);
 }
 
 static void
