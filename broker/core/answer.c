@@ -227,6 +227,17 @@ bool bao_cancel_remembered(struct bao_session *session, uint64_t rid)
     return false;
 }
 
+uint64_t bao_cancel_next(const struct bao_session *session, uint64_t rid)
+{
+    uint64_t next = UINT64_MAX;
+    for (uint32_t i = 0; i < session->cancel_count; i++) {
+        if (session->cancels[i] >= rid && session->cancels[i] < next) {
+            next = session->cancels[i];
+        }
+    }
+    return next;
+}
+
 static void remember_cancel(struct bao_core *core,
                             struct bao_session *session,
                             uint64_t rid)

@@ -110,7 +110,6 @@ enum baozi_status bao_core_open(const struct bao_core_config *config,
     defaults(&core->config);
     core->now_us = config->now_us;
     core->opened_us = config->now_us;
-    core->epoch = config->epoch;
     core->random = bao_digest_mix(config->seed ^ UINT64_C(0x62616f7a69)) | 1;
     open_tables(core);
     open_pools(core);
@@ -231,15 +230,15 @@ static void request_waiting(struct bao_core *core,
 static uint32_t new_run(const struct bao_session *session,
                         const struct bao_call *call)
 {
-    uint32_t run = 0;
-    while (run < call->count &&
-           bao_window_find(session, call->rid + run) == NULL) {
-        if (call->rid + run > session->top) {
-            return call->count;
-        }
-        run++;
+    const uint64_t cancelled = bao_cancel_next(session, call->rid) - call->rid;
+    const uint32_t most =
+        cancelled < call->count ? (uint32_t)cancelled : call->count;
+    const struct bao_request *next = bao_window_from(session, call->rid);
+    BAO_ASSERT(most > 0);
+    if (next != NULL && next->first - call->rid < most) {
+        return (uint32_t)(next->first - call->rid);
     }
-    return run;
+    return most;
 }
 
 /* The slow way: some of the requests may be known. */
@@ -250,8 +249,7 @@ static void request_known(struct bao_core *core, struct bao_call call)
     while (call.from < end) {
         call.count = end - call.from;
         struct bao_request *request = bao_window_find(session, call.rid);
-        if (request == NULL && session->cancel_count > 0 &&
-            bao_cancel_remembered(session, call.rid)) {
+        if (request == NULL && bao_cancel_remembered(session, call.rid)) {
             call.count = 1;
             bao_refuse(core,
                        &call,
@@ -259,8 +257,7 @@ static void request_known(struct bao_core *core, struct bao_call call)
                        bao_span_of(NULL, 0),
                        bao_span_of(NULL, 0));
         } else if (request == NULL) {
-            call.count =
-                session->cancel_count > 0 ? 1 : new_run(session, &call);
+            call.count = new_run(session, &call);
             request_new(core, &call);
         } else {
             const uint64_t left = request->count - (call.rid - request->first);

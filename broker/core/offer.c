@@ -246,11 +246,16 @@ static bool read_items(struct bao_core *core,
     const bool has_headers = bao_has(op, BAO_BIT(HEADER_LENGTHS));
     const bool has_priorities = bao_has(op, BAO_BIT(PRIORITIES));
     const bool bodyless = (offer->flags & BAO_FLAG_NO_BODY) != 0;
+    const uint32_t from =
+        (offer->flags & BAO_FLAG_ATOMIC) != 0 ? 0 : call->from;
     const int32_t priority =
         bao_has(op, BAO_BIT(PRIORITY)) ? (int32_t)op->priority : 0;
     struct bao_body_cursor cursor = op->bodies;
-    for (uint32_t i = 0; i < offer->count; i++) {
-        struct bao_put_item *item = &offer->items[i];
+    for (uint32_t i = 0; i < from && !bodyless; i++) {
+        (void)bao_body_next(&cursor, bao_column32(op->lengths, i));
+    }
+    for (uint32_t i = from; i < from + offer->count; i++) {
+        struct bao_put_item *item = &offer->items[i - from];
         const uint32_t length = bao_column32(op->lengths, i);
         *item = (struct bao_put_item){.priority = priority};
         item->body.bytes = length & ~BAO_BIG_BIT;
@@ -299,12 +304,12 @@ bool bao_offer_read(struct bao_core *core,
 {
     const struct bao_operation *op = call->operation;
     *offer = (struct bao_parked){.hold = call->hold};
-    offer->count = (uint32_t)bao_column32_count(op->lengths);
+    const size_t entries = bao_column32_count(op->lengths);
     if (bao_has(op, BAO_BIT(FLAGS))) {
         offer->flags = (uint32_t)op->flags;
     }
-    if (offer->count == 0 || offer->count > BAO_OPERATION_ITEMS_MAX ||
-        !columns_match(op, offer->count)) {
+    if (entries == 0 || entries > BAO_OPERATION_ITEMS_MAX ||
+        !columns_match(op, (uint32_t)entries)) {
         return refuse(core,
                       call,
                       queue,
@@ -339,6 +344,11 @@ bool bao_offer_read(struct bao_core *core,
         return refuse(
             core, call, queue, BAO_LITERAL("unique needs a dedup_key"));
     }
+    offer->count = call->count;
+    if ((offer->flags & BAO_FLAG_ATOMIC) != 0) {
+        offer->count = (uint32_t)entries;
+    }
+    BAO_ASSERT(offer->count <= entries);
     offer->items = bao_scratch_take(core, offer->count * sizeof(*offer->items));
     return read_items(core, call, queue, offer);
 }

@@ -15,16 +15,6 @@
 #include "broker/core/waiter.h"
 #include "common/wire.h"
 
-static bool is_atomic(const struct bao_parked *offer)
-{
-    return (offer->flags & BAO_FLAG_ATOMIC) != 0;
-}
-
-static bool is_bodyless(const struct bao_parked *offer)
-{
-    return (offer->flags & BAO_FLAG_NO_BODY) != 0 && offer->bytes > 0;
-}
-
 /* Fills a PUT answer for `count` requests. */
 static void answer(struct bao_core *core,
                    const struct bao_call *call,
@@ -130,7 +120,8 @@ static struct progress place(struct bao_core *core,
                              const struct bao_parked *offer,
                              struct bao_waiter *waiter)
 {
-    const uint32_t items = is_atomic(offer) ? offer->count : call->count;
+    const uint32_t items =
+        bao_offer_is_atomic(offer) ? offer->count : call->count;
     if (queue->shut > 0) {
         if (waiter != NULL) {
             bao_waiter_shrink(core, waiter, call->count);
@@ -157,7 +148,7 @@ static struct progress place(struct bao_core *core,
     }
     struct bao_call part = *call;
     uint32_t taken = room.count;
-    if (!is_atomic(offer)) {
+    if (!bao_offer_is_atomic(offer)) {
         taken = offer->dedup_key.bytes > 0 ? 1 : room.count;
         part.count = taken;
     }
@@ -180,152 +171,7 @@ static struct progress place(struct bao_core *core,
     return (struct progress){.answered = part.count, .later = room.later};
 }
 
-/* --- parking ------------------------------------------------------------ */
-
-static size_t strings_bytes(const struct bao_parked *offer)
-{
-    return offer->group.bytes + offer->dedup_key.bytes +
-           offer->fairness_key.bytes;
-}
-
-static struct bao_span keep_string(uint8_t **at, struct bao_span span)
-{
-    if (span.bytes == 0) {
-        return bao_span_of(NULL, 0);
-    }
-    memcpy(*at, span.data, span.bytes);
-    struct bao_span kept = bao_span_of(*at, span.bytes);
-    *at += span.bytes;
-    return kept;
-}
-
-/* Copies an offer to where it may wait; bodies are kept while the caps allow,
- * else they will be asked for (SPEC S3.3). */
-static struct bao_parked *park(struct bao_core *core,
-                               struct bao_session *session,
-                               struct bao_queue *queue,
-                               const struct bao_parked *offer)
-{
-    const size_t items = offer->count * sizeof(*offer->items);
-    struct bao_parked *parked =
-        bao_take(core, sizeof(*parked) + items + strings_bytes(offer));
-    *parked = *offer;
-    parked->references = 1;
-    parked->items = (struct bao_put_item *)(void *)(parked + 1);
-    memcpy(parked->items, offer->items, items);
-    uint8_t *at = (uint8_t *)parked->items + items;
-    parked->group = keep_string(&at, offer->group);
-    parked->dedup_key = keep_string(&at, offer->dedup_key);
-    parked->fairness_key = keep_string(&at, offer->fairness_key);
-
-    const uint64_t bytes = offer->bytes;
-    if (is_bodyless(offer) || bytes == 0) {
-        parked->hold = 0;
-        return parked;
-    }
-    if (bytes > BAO_PARKED_SESSION_BYTES - session->parked_bytes ||
-        bytes > core->config.parked_bytes_max - core->parked_bytes) {
-        BAO_MARK("a put waits without its body");
-        parked->hold = 0;
-        parked->flags |= BAO_FLAG_NO_BODY;
-        return parked;
-    }
-    BAO_ASSERT(parked->hold != 0);
-    session->parked_bytes += bytes;
-    core->parked_bytes += bytes;
-    queue->parked_bytes += bytes;
-    bao_say_hold(core, BAO_EFFECT_KEEP, parked->hold);
-    return parked;
-}
-
-void bao_parked_drop(struct bao_core *core, struct bao_waiter *waiter)
-{
-    struct bao_parked *parked = waiter->parked;
-    BAO_ASSERT(parked->references > 0);
-    parked->references--;
-    if (parked->references > 0) {
-        return;
-    }
-    if (parked->hold != 0) {
-        BAO_ASSERT(waiter->session->parked_bytes >= parked->bytes);
-        BAO_ASSERT(core->parked_bytes >= parked->bytes);
-        waiter->session->parked_bytes -= parked->bytes;
-        core->parked_bytes -= parked->bytes;
-        waiter->queue->parked_bytes -= parked->bytes;
-        bao_say_hold(core, BAO_EFFECT_DROP, parked->hold);
-    }
-    /* Facts of this step may still speak of it. */
-    parked->next = core->unparked;
-    core->unparked = parked;
-}
-
-struct bao_waiter *
-bao_put_split(struct bao_core *core, struct bao_waiter *waiter, uint64_t rid)
-{
-    struct bao_session *session = waiter->session;
-    struct bao_waiter *one = waiter;
-    BAO_ASSERT(waiter->kind == BAO_WAITER_PUT);
-    BAO_ASSERT(rid - waiter->request.first < waiter->request.count);
-    while (one->request.first != rid || one->request.count > 1) {
-        /* Cut before rid, then behind it: the second part is new. */
-        const uint64_t cut = one->request.first < rid ? rid : rid + 1;
-        const uint32_t kept = (uint32_t)(cut - one->request.first);
-        struct bao_waiter *rest = bao_take_slot(core, &core->waiters);
-        *rest = *one;
-        rest->timer = (struct bao_timer){.kind = BAO_TIMER_NONE};
-        rest->place = (struct bao_link){.next = NULL};
-        core->serial++;
-        rest->serial = core->serial;
-        rest->request.first = cut;
-        rest->request.count = one->request.count - kept;
-        rest->at = one->at + kept;
-        rest->asked = false;
-        one->request.count = kept;
-        rest->parked->references++;
-        bao_window_add(core, session, &rest->request);
-        bao_waiter_time(core, rest, rest->until_us);
-        struct bao_link *next = bao_list_next(&one->queue->puts, &one->place);
-        if (next == NULL) {
-            bao_list_push(&one->queue->puts, &rest->place);
-        } else {
-            bao_list_insert_before(&one->queue->puts, next, &rest->place);
-        }
-        if (cut == rid) {
-            one = rest;
-        }
-    }
-    return one;
-}
-
 /* --- the verb ----------------------------------------------------------- */
-
-static bool too_big(struct bao_core *core,
-                    const struct bao_call *call,
-                    const struct bao_queue *queue,
-                    const struct bao_parked *offer)
-{
-    const struct bao_queue_options *options = &queue->options;
-    const struct bao_span name = bao_text_span(queue->name);
-    if (options->max_bytes > 0 && offer->bytes > options->max_bytes) {
-        bao_refuse(core,
-                   call,
-                   BAOZI_TOO_BIG,
-                   name,
-                   BAO_LITERAL("this is more than max_bytes; put less at "
-                               "once or raise it"));
-        return true;
-    }
-    if (options->maxsize > 0 && offer->count > options->maxsize) {
-        bao_refuse(core,
-                   call,
-                   BAOZI_TOO_BIG,
-                   name,
-                   BAO_LITERAL("these are more items than maxsize; put fewer "
-                               "at once or raise it"));
-        return true;
-    }
-    return false;
-}
 
 static bool fits_alone(const struct bao_queue *queue,
                        const struct bao_put_item *item)
@@ -334,6 +180,36 @@ static bool fits_alone(const struct bao_queue *queue,
     return item->body.bytes <= BAO_ITEM_BYTES_MAX &&
            item->body.header_bytes <= BAO_ITEM_HEADER_BYTES_MAX &&
            (most == 0 || item->body.bytes <= most);
+}
+
+static void refuse_too_big(struct bao_core *core,
+                           const struct bao_call *call,
+                           const struct bao_queue *queue)
+{
+    bao_refuse(core,
+               call,
+               BAOZI_TOO_BIG,
+               bao_text_span(queue->name),
+               BAO_LITERAL("this can never fit: it is larger than an item, "
+                           "maxsize or max_bytes may be; put less at once or "
+                           "raise the limit"));
+}
+
+static bool too_big(struct bao_core *core,
+                    const struct bao_call *call,
+                    const struct bao_queue *queue,
+                    const struct bao_parked *offer)
+{
+    const struct bao_queue_options *options = &queue->options;
+    bool big = (options->max_bytes > 0 && offer->bytes > options->max_bytes) ||
+               (options->maxsize > 0 && offer->count > options->maxsize);
+    for (uint32_t i = 0; i < offer->count && !big; i++) {
+        big = !fits_alone(queue, &offer->items[i]);
+    }
+    if (big) {
+        refuse_too_big(core, call, queue);
+    }
+    return big;
 }
 
 /* What could not be placed at once: FULL, or a place in the line. */
@@ -366,8 +242,8 @@ static void wait_or_full(struct bao_core *core,
     BAO_MARK("a put waits");
     struct bao_waiter *waiter =
         bao_waiter_new(core, call, BAO_WAITER_PUT, queue);
-    waiter->parked = park(core, call->session, queue, offer);
-    waiter->at = call->from;
+    waiter->parked = bao_park(core, call, queue, offer);
+    waiter->at = 0;
     bao_list_push(&queue->puts, &waiter->place);
     bao_line_touch(core, queue);
 }
@@ -379,7 +255,7 @@ static void put_run(struct bao_core *core,
                     const struct bao_parked *offer)
 {
     struct progress progress = {.answered = 0};
-    while (queue->puts.count == 0 && !is_bodyless(offer)) {
+    while (queue->puts.count == 0 && !bao_offer_is_bodyless(offer)) {
         progress = place(core, &call, queue, offer, NULL);
         if (progress.answered == call.count) {
             return;
@@ -395,8 +271,8 @@ static void put_run(struct bao_core *core,
         (void)place(core, &call, queue, offer, NULL);
         return;
     }
-    if (is_bodyless(offer) && queue->puts.count == 0) {
-        uint32_t items = is_atomic(offer) ? offer->count : call.count;
+    if (bao_offer_is_bodyless(offer) && queue->puts.count == 0) {
+        uint32_t items = bao_offer_is_atomic(offer) ? offer->count : call.count;
         struct bao_place room =
             bao_offer_place(core, queue, offer, call.from, items);
         progress.later = room.count > 0 || room.later;
@@ -414,33 +290,28 @@ void bao_put(struct bao_core *core, const struct bao_call *call)
         return;
     }
     struct bao_call run = *call;
-    if (is_atomic(&offer)) {
+    run.from = 0;
+    if (bao_offer_is_atomic(&offer)) {
         if (!too_big(core, call, queue, &offer)) {
-            run.from = 0;
             put_run(core, run, queue, &offer);
         }
         return;
     }
-    const uint32_t end = call->from + call->count;
-    BAO_ASSERT(end <= offer.count);
-    for (uint32_t i = call->from; i < end;) {
+    BAO_ASSERT(offer.count == call->count);
+    for (uint32_t i = 0; i < offer.count;) {
         const bool fits = fits_alone(queue, &offer.items[i]);
         uint32_t next = i + 1;
-        while (next < end && fits_alone(queue, &offer.items[next]) == fits) {
+        while (next < offer.count &&
+               fits_alone(queue, &offer.items[next]) == fits) {
             next++;
         }
         run.from = i;
-        run.rid = call->rid + (i - call->from);
+        run.rid = call->rid + i;
         run.count = next - i;
         if (fits) {
             put_run(core, run, queue, &offer);
         } else {
-            bao_refuse(core,
-                       &run,
-                       BAOZI_TOO_BIG,
-                       bao_text_span(queue->name),
-                       BAO_LITERAL("an item is larger than the limit of an "
-                                   "item or of the queue"));
+            refuse_too_big(core, &run, queue);
         }
         i = next;
     }
@@ -471,7 +342,7 @@ sendable(const struct bao_parked *parked, uint32_t from, uint32_t count)
 static void ask_body(struct bao_core *core, struct bao_waiter *waiter)
 {
     const struct bao_parked *parked = waiter->parked;
-    const bool atomic = is_atomic(parked);
+    const bool atomic = bao_offer_is_atomic(parked);
     uint32_t items = atomic ? parked->count : waiter->request.count;
     if (waiter->asked || !waiter->session->connected) {
         return;
@@ -527,7 +398,7 @@ static bool serve_head(struct bao_core *core, struct bao_waiter *waiter)
                                       "when it is back"));
         return true;
     }
-    if (is_bodyless(waiter->parked) &&
+    if (bao_offer_is_bodyless(waiter->parked) &&
         bao_offer_twin(core, queue, waiter->parked) == NULL) {
         ask_body(core, waiter);
         return false;
@@ -559,9 +430,9 @@ static bool body_matches(const struct bao_operation *op,
 {
     const struct bao_parked *parked = waiter->parked;
     const uint32_t most =
-        is_atomic(parked) ? parked->count : waiter->request.count;
+        bao_offer_is_atomic(parked) ? parked->count : waiter->request.count;
     if (count == 0 || count > most ||
-        (is_atomic(parked) && count != parked->count)) {
+        (bao_offer_is_atomic(parked) && count != parked->count)) {
         return false;
     }
     for (uint32_t i = 0; i < count; i++) {
@@ -603,7 +474,7 @@ void bao_put_body(struct bao_core *core, const struct bao_call *call)
         body->part = at.part;
         body->offset = at.offset;
     }
-    if (!is_atomic(&offer)) {
+    if (!bao_offer_is_atomic(&offer)) {
         part.count = count;
     }
     part.from = 0;

@@ -18,6 +18,13 @@ struct bao_waiter *
 bao_put_split(struct bao_core *core, struct bao_waiter *waiter, uint64_t rid);
 /* SEND_BODY is asked again by who comes back. */
 void bao_put_unask(struct bao_core *core, struct bao_waiter *waiter);
+/* Copies `call->count` items of an offer, from `call->from` on, to where they
+ * may wait; bodies are kept while the caps allow, else they are asked for
+ * when their turn comes (SPEC S3.3). */
+struct bao_parked *bao_park(struct bao_core *core,
+                            const struct bao_call *call,
+                            struct bao_queue *queue,
+                            const struct bao_parked *offer);
 /* One waiter less has what it parked. */
 void bao_parked_drop(struct bao_core *core, struct bao_waiter *waiter);
 
@@ -44,12 +51,24 @@ enum baozi_status bao_offer_admit(struct bao_core *core,
                                   const struct bao_parked *offer,
                                   uint64_t bytes,
                                   struct bao_span *why);
-/* Reads a PUT into an offer in scratch. False: it was refused. */
+/* Reads the items of a PUT that the call stands for (all, if it is ATOMIC)
+ * into an offer in scratch. False: it was refused. */
 bool bao_offer_read(struct bao_core *core,
                     const struct bao_call *call,
                     struct bao_queue *queue,
                     struct bao_parked *offer);
 /* Items of the queue that its bound counts. */
 uint64_t bao_queue_held(const struct bao_queue *queue);
+
+static inline bool bao_offer_is_atomic(const struct bao_parked *offer)
+{
+    return (offer->flags & BAO_FLAG_ATOMIC) != 0;
+}
+
+/* Its bodies are still with the client. */
+static inline bool bao_offer_is_bodyless(const struct bao_parked *offer)
+{
+    return (offer->flags & BAO_FLAG_NO_BODY) != 0 && offer->bytes > 0;
+}
 
 #endif

@@ -220,7 +220,14 @@ bool bao_redrive_run(struct bao_core *core,
     bool wait = false;
     *status = BAOZI_OK;
     while (chore->moved < chore->limit && !chore->queue->deleting) {
+        struct bao_item *item = next_dead(core, chore, &wait);
+        if (item == NULL) {
+            return !wait;
+        }
         if (chore->rate > 0 && chore->next_us > core->now_us) {
+            /* Not yet: look at it again then. */
+            chore->cursor =
+                chore->id_count > 0 ? chore->cursor - 1 : item->id & BAO_N_MASK;
             bao_timer_set(core,
                           &chore->timer,
                           BAO_TIMER_CHORE,
@@ -228,10 +235,6 @@ bool bao_redrive_run(struct bao_core *core,
                           chore->mark);
             bao_list_remove(&core->chores, &chore->task);
             return false;
-        }
-        struct bao_item *item = next_dead(core, chore, &wait);
-        if (item == NULL) {
-            return !wait;
         }
         enum baozi_status moved = try_move(core, chore, item);
         if (moved != BAOZI_OK) {

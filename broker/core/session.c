@@ -12,11 +12,9 @@
  */
 #include "broker/core/session.h"
 
-#include "broker/core/get.h"
 #include "broker/core/items.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
-#include "broker/core/put.h"
 #include "broker/core/settle.h"
 #include "broker/core/store.h"
 #include "broker/core/waiter.h"
@@ -40,7 +38,7 @@ struct bao_session *bao_session_at(struct bao_core *core, uint64_t peer)
     return NULL;
 }
 
-static void unbind(struct bao_core *core, struct bao_session *session)
+void bao_session_unbind(struct bao_core *core, struct bao_session *session)
 {
     if (session->peer != 0) {
         bao_table_remove(&core->by_peer, &session->by_peer);
@@ -66,8 +64,9 @@ static void arm(struct bao_core *core, struct bao_session *session)
         core, &session->timer, BAO_TIMER_SESSION, at, session->number);
 }
 
-static void
-bind_peer(struct bao_core *core, struct bao_session *session, uint64_t peer)
+void bao_session_bind(struct bao_core *core,
+                      struct bao_session *session,
+                      uint64_t peer)
 {
     BAO_ASSERT(session->peer == 0);
     session->peer = peer;
@@ -81,260 +80,9 @@ bind_peer(struct bao_core *core, struct bao_session *session, uint64_t peer)
     arm(core, session);
 }
 
-/* --- hello ---------------------------------------------------------------- */
-
-static struct bao_session *find_client(const struct bao_core *core,
-                                       struct bao_span client)
-{
-    struct bao_table_node *node =
-        bao_table_first(&core->by_client, bao_hash_bytes(client, 0));
-    for (; node != NULL; node = bao_table_next(node)) {
-        struct bao_session *session =
-            BAO_OF(node, struct bao_session, by_client);
-        if (memcmp(session->client, client.data, BAO_CLIENT_ID_BYTES) == 0) {
-            return session;
-        }
-    }
-    return NULL;
-}
-
-/* Takes equally long wherever the first difference is. */
-static bool is_secret(const struct bao_session *session, struct bao_span given)
-{
-    if (given.bytes != BAO_CLIENT_ID_BYTES) {
-        return false;
-    }
-    unsigned difference = 0;
-    for (size_t i = 0; i < BAO_CLIENT_ID_BYTES; i++) {
-        difference |= (unsigned)(session->secret[i] ^ given.data[i]);
-    }
-    return difference == 0;
-}
-
-static void welcome(struct bao_core *core,
-                    const struct bao_session *session,
-                    uint64_t rid,
-                    bool resumed)
-{
-    struct bao_operation *op =
-        bao_reply(core, session, NULL, BAO_VERB_HELLO, rid, BAOZI_OK);
-    uint64_t credit = BAO_PARKED_SESSION_BYTES;
-    if (core->config.parked_bytes_max < credit) {
-        credit = core->config.parked_bytes_max;
-    }
-    BAO_SET(op, PROTOCOL, protocol, BAO_PROTOCOL_VERSION);
-    BAO_SET(op, SESSION, session, session->number);
-    BAO_SET(op,
-            SECRET,
-            secret,
-            bao_scratch_copy(
-                core, bao_span_of(session->secret, BAO_CLIENT_ID_BYTES)));
-    BAO_SET(op, EPOCH, epoch, core->epoch);
-    BAO_SET(op, BOOT, boot, core->config.boot);
-    BAO_SET(op, HEARTBEAT_MS, heartbeat_ms, session->heartbeat_ms);
-    BAO_SET(op, LIMIT, limit, core->config.waiting_max);
-    BAO_SET(op, CREDIT_BYTES, credit_bytes, credit);
-    BAO_SET(op, ITEM_BYTES_MAX, item_bytes_max, BAO_ITEM_BYTES_MAX);
-    BAO_SET(op, VERSION, version, BAO_LITERAL(BAOZI_VERSION));
-    if (resumed) {
-        BAO_SET(op, FLAGS, flags, BAO_FLAG_RESUMED);
-    }
-    bao_reply_waits(core, BAO_WAIT_LEVEL);
-}
-
-static struct bao_span
-text_key(const struct bao_operation *op, uint64_t bit, struct bao_span value)
-{
-    if (!bao_has(op, bit)) {
-        return bao_span_of(NULL, 0);
-    }
-    if (value.bytes > BAO_TEXT_BYTES_MAX) {
-        value.bytes = BAO_TEXT_BYTES_MAX;
-    }
-    return value;
-}
-
-static void open_new(struct bao_core *core, const struct bao_command *command)
-{
-    const struct bao_operation *op = command->operation;
-    struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_OPENED);
-    fact->session = core->last_session + 1;
-    fact->client = op->client;
-    fact->secret = bao_span_of(command->random, BAO_CLIENT_ID_BYTES);
-    fact->host = text_key(op, BAO_BIT(HOST), op->host);
-    fact->name = text_key(op, BAO_BIT(PROGRAM), op->program);
-    fact->pid = bao_has(op, BAO_BIT(PID)) ? (uint32_t)op->pid : 0;
-    const uint64_t number = fact->session;
-    bao_decide(core, fact);
-    struct bao_session *session = bao_session_of(core, number);
-    bind_peer(core, session, command->peer);
-    welcome(core, session, op->rid, false);
-}
-
-static void rejoin_lines(struct bao_core *core, struct bao_session *session)
-{
-    /* From the last to the first, so that the first stands in front. */
-    uint64_t to = UINT64_MAX;
-    for (;;) {
-        struct bao_tree_entry entry =
-            bao_tree_last(&session->window, COLOUR_WAITING, to);
-        if (entry.value == NULL) {
-            return;
-        }
-        struct bao_waiter *waiter = bao_waiter_of(entry.value);
-        bao_put_unask(core, waiter);
-        if (waiter->kind == BAO_WAITER_GET ||
-            waiter->kind == BAO_WAITER_SUBSCRIBE) {
-            bao_get_rejoin(core, waiter);
-        }
-        if (entry.key == 0) {
-            return;
-        }
-        to = entry.key - 1;
-    }
-}
-
-static void resume(struct bao_core *core,
-                   const struct bao_command *command,
-                   struct bao_session *session)
-{
-    if (session->state == BAO_SESSION_DEAD) {
-        BAO_MARK("a dead session is revived");
-        struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_REVIVED);
-        fact->session = session->number;
-        bao_decide(core, fact);
-    } else if (session->connected) {
-        BAO_MARK("a session is resumed elsewhere");
-        bao_say_gone(core,
-                     session->peer,
-                     BAOZI_SESSION_GONE,
-                     BAO_LITERAL("the session was resumed elsewhere"));
-    }
-    unbind(core, session);
-    session->held_round++;
-    session->sorting = false;
-    bind_peer(core, session, command->peer);
-    rejoin_lines(core, session);
-    welcome(core, session, command->operation->rid, true);
-}
-
-/* Nothing was ever asked of it: its HELLO was only repeated. */
-static bool is_unused(const struct bao_session *session)
-{
-    return session->top == 0 && session->leases.count == 0 &&
-           session->tallies.count == 0;
-}
-
-static bool hello_is_sane(struct bao_core *core,
-                          const struct bao_call *call,
-                          const struct bao_session *already)
-{
-    const struct bao_operation *op = call->operation;
-    const uint64_t least =
-        bao_has(op, BAO_BIT(PROTOCOL_MIN)) ? op->protocol_min : op->protocol;
-    if (least > BAO_PROTOCOL_VERSION || op->protocol < BAO_PROTOCOL_VERSION) {
-        bao_refuse(core,
-                   call,
-                   BAOZI_BAD_VERSION,
-                   bao_span_of(NULL, 0),
-                   BAO_LITERAL("this broker speaks protocol 1"));
-        return false;
-    }
-    if (op->client.bytes != BAO_CLIENT_ID_BYTES) {
-        bao_refuse(core,
-                   call,
-                   BAOZI_BAD_REQUEST,
-                   bao_span_of(NULL, 0),
-                   BAO_LITERAL("a client id has 16 bytes"));
-        return false;
-    }
-    if (already != NULL) {
-        bao_refuse(core,
-                   call,
-                   BAOZI_BAD_REQUEST,
-                   bao_span_of(NULL, 0),
-                   BAO_LITERAL("this connection has a session already"));
-        return false;
-    }
-    return true;
-}
-
-static bool has_waiters(const struct bao_session *session)
+bool bao_session_has_waiters(const struct bao_session *session)
 {
     return bao_tree_first(&session->window, COLOUR_WAITING, 0).value != NULL;
-}
-
-void bao_hello(struct bao_core *core,
-               const struct bao_command *command,
-               struct bao_session *already)
-{
-    const struct bao_operation *op = command->operation;
-    struct bao_session nobody = {.peer = command->peer, .connected = true};
-    struct bao_call call = {.operation = op,
-                            .session = &nobody,
-                            .rid = op->rid,
-                            .count = 1,
-                            .verb = BAO_VERB_HELLO};
-    if (!hello_is_sane(core, &call, already)) {
-        return;
-    }
-    struct bao_session *session = find_client(core, op->client);
-    const bool resumes =
-        bao_has(op, BAO_BIT(FLAGS)) && (op->flags & BAO_FLAG_RESUME) != 0;
-    if (resumes) {
-        const bool known = session != NULL && !session->leaving &&
-                           bao_has(op, BAO_BIT(SECRET)) &&
-                           is_secret(session, op->secret);
-        if (!known) {
-            bao_refuse(core,
-                       &call,
-                       BAOZI_SESSION_GONE,
-                       bao_span_of(NULL, 0),
-                       BAO_LITERAL("no such session is remembered; begin a "
-                                   "new one"));
-            return;
-        }
-        if (session->state == BAO_SESSION_DEAD && has_waiters(session)) {
-            bao_refuse(core,
-                       &call,
-                       BAOZI_QUOTA,
-                       bao_span_of(NULL, 0),
-                       BAO_LITERAL("the session is being taken down; try "
-                                   "again"));
-            return;
-        }
-        resume(core, command, session);
-        return;
-    }
-    if (session != NULL && is_unused(session) &&
-        session->state == BAO_SESSION_LIVE) {
-        BAO_MARK("a hello is repeated");
-        unbind(core, session);
-        bind_peer(core, session, command->peer);
-        welcome(core, session, op->rid, false);
-        return;
-    }
-    if (session != NULL) {
-        bao_refuse(core,
-                   &call,
-                   BAOZI_EXISTS,
-                   bao_span_of(NULL, 0),
-                   BAO_LITERAL("this client id has a session; resume it with "
-                               "its secret, or choose a new id"));
-        return;
-    }
-    if (core->live_sessions >= core->config.sessions_max ||
-        !bao_memory_admits(core)) {
-        BAO_MARK("too many sessions");
-        bao_refuse(core,
-                   &call,
-                   BAOZI_QUOTA,
-                   bao_span_of(NULL, 0),
-                   BAO_LITERAL("the broker has as many sessions as it may "
-                               "have"));
-        return;
-    }
-    open_new(core, command);
 }
 
 /* --- life ----------------------------------------------------------------- */
@@ -394,7 +142,7 @@ void bao_session_die(struct bao_core *core, struct bao_session *session)
     fact->session = session->number;
     fact->cause = BAO_CAUSE_DIED;
     bao_decide(core, fact);
-    unbind(core, session);
+    bao_session_unbind(core, session);
     session->doomed = core->order;
     session->sorting = false;
     start_work(core, session);
@@ -417,7 +165,7 @@ void bao_session_forget(struct bao_core *core)
             core->cushion == NULL)) {
         struct bao_session *oldest =
             BAO_OF(bao_list_first(&core->ended), struct bao_session, ended);
-        if (oldest->leases.count > 0 || has_waiters(oldest)) {
+        if (oldest->leases.count > 0 || bao_session_has_waiters(oldest)) {
             return;
         }
         BAO_MARK("the oldest dead session is forgotten for room");
@@ -429,7 +177,7 @@ void bao_session_forget(struct bao_core *core)
 void bao_session_due(struct bao_core *core, struct bao_session *session)
 {
     if (session->state == BAO_SESSION_DEAD) {
-        if (session->leases.count > 0 || has_waiters(session)) {
+        if (session->leases.count > 0 || bao_session_has_waiters(session)) {
             bao_timer_set(core,
                           &session->timer,
                           BAO_TIMER_SESSION,
@@ -526,7 +274,7 @@ static bool end_waiters(struct bao_core *core, struct bao_session *session)
             bao_waiter_end(core, waiter);
         }
     }
-    return !has_waiters(session);
+    return !bao_session_has_waiters(session);
 }
 
 static struct bao_fate fate_of_lease(struct bao_core *core,

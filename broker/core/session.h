@@ -16,6 +16,12 @@ void bao_ack(struct bao_core *core, const struct bao_call *call);
 void bao_held(struct bao_core *core, const struct bao_call *call);
 void bao_cancel(struct bao_core *core, const struct bao_call *call);
 
+/* Gives it an address, or takes that away. */
+void bao_session_bind(struct bao_core *core,
+                      struct bao_session *session,
+                      uint64_t peer);
+void bao_session_unbind(struct bao_core *core, struct bao_session *session);
+bool bao_session_has_waiters(const struct bao_session *session);
 struct bao_session *bao_session_at(struct bao_core *core, uint64_t peer);
 /* Its connection is gone: the grace begins. */
 void bao_session_closed(struct bao_core *core, struct bao_session *session);
@@ -41,5 +47,7 @@ bool bao_answer_again(struct bao_core *core,
 void bao_answer_renew(struct bao_core *core, const struct bao_call *call);
 /* True if a CANCEL for `rid` came before it; it is forgotten with that. */
 bool bao_cancel_remembered(struct bao_session *session, uint64_t rid);
+/* The smallest rid from `rid` on that a CANCEL came for; UINT64_MAX: none. */
+uint64_t bao_cancel_next(const struct bao_session *session, uint64_t rid);
 
 #endif

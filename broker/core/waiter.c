@@ -9,6 +9,7 @@
 #include "broker/core/items.h"
 #include "broker/core/join.h"
 #include "broker/core/keep.h"
+#include "broker/core/line.h"
 #include "broker/core/memory.h"
 #include "broker/core/put.h"
 #include "broker/core/tally.h"
@@ -157,6 +158,9 @@ void bao_waiter_end(struct bao_core *core, struct bao_waiter *waiter)
     case BAO_WAITER_PUT:
         bao_list_remove(&waiter->queue->puts, &waiter->place);
         bao_parked_drop(core, waiter);
+        if (waiter->queue->puts.count > 0) {
+            bao_line_touch(core, waiter->queue); /* the next may fit */
+        }
         break;
     case BAO_WAITER_GET: leave_gets(core, waiter); break;
     case BAO_WAITER_SUBSCRIBE:
