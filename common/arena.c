@@ -77,6 +77,21 @@ static void *block_payload(struct block *block)
     return (uint8_t *)block + WORD;
 }
 
+/*
+ * A free block is poisoned between its links and its last word. Take and give
+ * mark only what they change, so that a large neighbour costs nothing.
+ */
+static uint8_t *after_links(struct block *block)
+{
+    return (uint8_t *)block + sizeof(*block);
+}
+
+static void poison(const uint8_t *first, const uint8_t *last)
+{
+    BAO_ASSERT(first <= last);
+    BAO_POISON(first, (size_t)(last - first));
+}
+
 /* The class that blocks of `size` are listed in. */
 static struct place place_of(uint64_t size)
 {
@@ -124,7 +139,6 @@ static void list_block(struct bao_arena *arena, struct block *block)
 
     write_footer(block);
     block_next(block)->size |= PREVIOUS_FREE;
-    BAO_POISON((uint8_t *)block + sizeof(*block), size - sizeof(*block) - WORD);
 }
 
 static void unlist_block(struct bao_arena *arena, struct block *block)
@@ -144,7 +158,6 @@ static void unlist_block(struct bao_arena *arena, struct block *block)
         if (arena->second_map[at.first] == 0)
             arena->first_map &= ~(UINT64_C(1) << at.first);
     }
-    BAO_UNPOISON((uint8_t *)block + WORD, size - WORD);
     block->size &= ~FREE;
     block_next(block)->size &= ~PREVIOUS_FREE;
 }
@@ -188,6 +201,7 @@ struct bao_arena *bao_arena_init(void *memory, size_t bytes)
     arena->first->size = arena->capacity;
     block_next(arena->first)->size = 0;
     list_block(arena, arena->first);
+    poison(after_links(arena->first), (uint8_t *)memory + end - WORD);
     return arena;
 }
 
@@ -209,9 +223,11 @@ void *bao_arena_take(struct bao_arena *arena, size_t bytes)
     if (rest >= BLOCK_MIN) {
         block->size = size | (block->size & FLAGS);
         struct block *tail = block_next(block);
+        BAO_UNPOISON(tail, sizeof(*tail));
         tail->size = rest;
         list_block(arena, tail);
     }
+    BAO_UNPOISON(block_payload(block), block_size(block) - WORD);
     arena->used += block_size(block);
     return block_payload(block);
 }
@@ -227,10 +243,13 @@ void bao_arena_give(struct bao_arena *arena, void *payload)
     BAO_ASSERT(arena->used >= size);
     arena->used -= size;
 
+    uint8_t *first = after_links(block);
+    uint8_t *last = (uint8_t *)block + size - WORD;
     struct block *next = block_next(block);
     if ((next->size & FREE) != 0) {
         unlist_block(arena, next);
         block->size += block_size(next);
+        last = after_links(next);
     }
     if ((block->size & PREVIOUS_FREE) != 0) {
         uint64_t before = bao_load64((uint8_t *)block - WORD);
@@ -240,9 +259,11 @@ void bao_arena_give(struct bao_arena *arena, void *payload)
         BAO_ASSERT(block_size(previous) == before);
         unlist_block(arena, previous);
         previous->size += merged;
+        first = (uint8_t *)block - WORD;
         block = previous;
     }
     list_block(arena, block);
+    poison(first, last);
 }
 
 size_t bao_arena_used(const struct bao_arena *arena)
