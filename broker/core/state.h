@@ -265,7 +265,8 @@ struct bao_session {
     uint64_t *cancels;      /* rids to cancel on arrival */
     uint64_t top;           /* no request above it is in the window */
     struct bao_tree window; /* requests by first rid; 0 waiting, 1 kept */
-    uint32_t answers;       /* requests answered and kept */
+    struct bao_answer *last_answer; /* the next one may go on it */
+    uint32_t answers;               /* requests answered and kept */
     struct bao_list tallies;
     struct bao_list leases;
     struct bao_timer timer;

@@ -12,6 +12,13 @@
 
 #define WAITING 0u
 #define KEPT    1u
+#define ONE_ID  (BAO_FLAG_ATOMIC | BAO_FLAG_DUPLICATE)
+
+static bool is_settle(uint16_t verb)
+{
+    return verb == BAO_VERB_DONE || verb == BAO_VERB_RETRY ||
+           verb == BAO_VERB_RELEASE || verb == BAO_VERB_REJECT;
+}
 
 struct bao_request *bao_window_find(const struct bao_session *session,
                                     uint64_t rid)
@@ -68,6 +75,9 @@ void bao_answer_drop(struct bao_core *core, struct bao_answer *answer)
         core->dead_answers -= answer->request.count;
     }
     core->digest -= bao_digest_answer(answer);
+    if (session->last_answer == answer) {
+        session->last_answer = NULL;
+    }
     bao_window_remove(session, &answer->request);
     if (answer->verb == BAO_VERB_WAIT) {
         struct bao_outcome *outcome = bao_outcome_find(core, answer->first_id);
@@ -102,6 +112,24 @@ static struct bao_answer *answer_add(struct bao_core *core,
     return answer;
 }
 
+/* The answer to a neighbouring request that only goes on the one before:
+ * a run of puts with consecutive ids, a run of settles. */
+static bool goes_on(const struct bao_answer *answer,
+                    const struct bao_answer *next)
+{
+    return answer != NULL && answer->extra == NULL &&
+           answer->leases.count == 0 && answer->verb == next->verb &&
+           answer->status == next->status && answer->queue == next->queue &&
+           answer->flags == next->flags &&
+           next->request.first ==
+               answer->request.first + answer->request.count &&
+           next->request.count <= UINT32_MAX - answer->request.count &&
+           (next->verb == BAO_VERB_PUT
+                ? next->first_id == answer->first_id + answer->request.count &&
+                      (next->flags & ONE_ID) == 0
+                : is_settle(next->verb));
+}
+
 struct bao_answer *bao_answer_keep(struct bao_core *core,
                                    const struct bao_fact *fact,
                                    uint32_t count)
@@ -111,16 +139,36 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
     BAO_ASSERT(fact->rid > 0 && fact->verb != 0);
     /* A get whose leases are all gone is new under the same number. */
     bao_answer_ack(core, session, fact->rid, fact->rid + count - 1);
-    struct bao_answer *answer = answer_add(core, session, fact->rid, count);
-    answer->verb = fact->verb;
-    answer->status = fact->status;
-    answer->queue = fact->queue;
-    answer->flags = fact->flags & (BAO_FLAG_ATOMIC | BAO_FLAG_DUPLICATE |
-                                   BAO_FLAG_ASKED | BAO_FLAG_CREATED);
-    answer->first_id = fact->first_id;
-    if (fact->first_id == 0 && fact->ids != NULL && fact->count > 0) {
-        answer->first_id = fact->ids[0];
+    struct bao_answer next = {.request = {.first = fact->rid, .count = count}};
+    next.verb = fact->verb;
+    next.status = fact->status;
+    next.queue = fact->queue;
+    next.flags = fact->flags & (BAO_FLAG_ATOMIC | BAO_FLAG_DUPLICATE |
+                                BAO_FLAG_ASKED | BAO_FLAG_CREATED);
+    next.first_id = fact->first_id;
+    if (is_settle(fact->verb)) {
+        next.first_id = 0;
+    } else if (fact->first_id == 0 && fact->ids != NULL && fact->count > 0) {
+        next.first_id = fact->ids[0];
     }
+    struct bao_answer *answer = session->last_answer;
+    if (goes_on(answer, &next)) {
+        core->digest -= bao_digest_answer(answer);
+        answer->request.count += count;
+        session->answers += count;
+        if (next.request.first + count - 1 > session->top) {
+            session->top = next.request.first + count - 1;
+        }
+        core->digest += bao_digest_answer(answer);
+        return answer;
+    }
+    answer = answer_add(core, session, fact->rid, count);
+    answer->verb = next.verb;
+    answer->status = next.status;
+    answer->queue = next.queue;
+    answer->flags = next.flags;
+    answer->first_id = next.first_id;
+    session->last_answer = answer;
     core->digest += bao_digest_answer(answer);
     return answer;
 }
@@ -142,6 +190,9 @@ split_after(struct bao_core *core, struct bao_answer *answer, uint64_t last)
         core->dead_answers -= moved;
     }
     struct bao_answer *rest = answer_add(core, session, last + 1, moved);
+    if (session->last_answer == answer) {
+        session->last_answer = rest;
+    }
     rest->queue = answer->queue;
     rest->verb = answer->verb;
     rest->status = answer->status;
