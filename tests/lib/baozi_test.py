@@ -264,13 +264,15 @@ class Broker(Process):
         super().__init__("baozi-broker", *keep, "--http", "off",
                          "--listen", self.url, *arguments)
         try:
-            wait_until(self.listens, 10, "the broker listens")
+            wait_until(self.listens, 10, "the broker is ready")
         except AssertionError as late:
             raise AssertionError(f"{late}\n{self.stderr()}") from None
 
     def listens(self):
         if self.popen.poll() is not None:
             raise AssertionError("the broker ended: " + self.stderr())
+        if "ready" not in self.stdout().splitlines():
+            return False  # the kernel would accept for it already
         scheme, _, address = self.url.partition("://")
         try:
             if scheme == "ipc":

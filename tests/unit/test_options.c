@@ -195,7 +195,7 @@ static void test_options__each_kind_is_read_as_its_type(void **state)
 static void test_options__a_repeated_option_keeps_every_value(void **state)
 {
     struct world *world = *state;
-    char words[20][8];
+    char words[20][16];
     char *argv[42] = {words[0]};
     int argc = 1;
     (void)snprintf(words[0], sizeof words[0], "x");
