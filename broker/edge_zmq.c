@@ -22,16 +22,17 @@
 #include "common/poison.h"
 #include "common/random.h"
 
-#define MEMORY_BYTES     (UINT64_C(256) << 20) /* reserved, touched as needed */
-#define HELLO_MS         4000u                 /* 2 s for ZMTP, 2 s for HELLO */
-#define HANDSHAKE_MS     2000
-#define MESSAGES_MAX     64u
-#define BACKLOG_MAX      4096
-#define RETRY_US         10000u /* of parked messages */
-#define PAUSE_LOAD       90u    /* per cent of the descriptors */
-#define RESUME_LOAD      80u
-#define NOT_A_DESCRIPTOR UINT64_MAX /* epoll data of ZeroMQ's own */
-#define MONITOR          "inproc://baozi-monitor"
+#define MEMORY_BYTES (UINT64_C(256) << 20) /* reserved, touched as needed */
+#define HELLO_MS     4000u                 /* 2 s for ZMTP, 2 s for HELLO */
+#define HANDSHAKE_MS 2000
+#define MESSAGES_MAX 64u
+#define BACKLOG_MAX  4096
+#define RETRY_US     10000u /* of parked messages */
+#define PAUSE_LOAD   90u    /* per cent of the descriptors */
+#define RESUME_LOAD  80u
+#define OF_ROUTER    UINT64_MAX /* epoll data; else a connection's */
+#define OF_MONITOR   (UINT64_MAX - 1)
+#define MONITOR      "inproc://baozi-monitor"
 
 /* Const all the way: the operations take a const edge. */
 static const struct bao_edge_zmq *look(const struct bao_edge *edge)
@@ -65,10 +66,14 @@ static void edge_turn(struct bao_edge *base, uint64_t now_us)
     struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
     struct epoll_event events[64];
     edge->now_us = now_us;
-    bao_edge_zmq_monitor(edge);
     int count = epoll_wait(edge->epoll, events, 64, 0);
+    /* The monitor was read empty before, so it tells when it has more. */
     for (int i = 0; i < count; i++) {
-        if (events[i].data.u64 != NOT_A_DESCRIPTOR)
+        if (events[i].data.u64 == OF_MONITOR)
+            bao_edge_zmq_monitor(edge);
+    }
+    for (int i = 0; i < count; i++) {
+        if (events[i].data.u64 < OF_MONITOR)
             bao_connections_process_gone(&edge->connections,
                                          (int)events[i].data.u64);
     }
@@ -107,7 +112,7 @@ static bool edge_ready(struct bao_edge *base)
 {
     struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
     return edge->held_back != 0 || edge->writable.count > 0 ||
-           readable(edge->router) || readable(edge->monitor);
+           readable(edge->router);
 }
 
 static int edge_pollfd(const struct bao_edge *base)
@@ -206,12 +211,11 @@ static bool set_options(struct bao_edge_zmq *edge,
 }
 
 /* Lets epoll wake us for one of the two sockets. */
-static bool watch(struct bao_edge_zmq *edge, void *socket)
+static bool watch(const struct bao_edge_zmq *edge, void *socket, uint64_t of)
 {
     int descriptor;
     size_t bytes = sizeof descriptor;
-    struct epoll_event event = {.events = EPOLLIN,
-                                .data = {.u64 = NOT_A_DESCRIPTOR}};
+    struct epoll_event event = {.events = EPOLLIN, .data = {.u64 = of}};
     return zmq_getsockopt(socket, ZMQ_FD, &descriptor, &bytes) == 0 &&
            epoll_ctl(edge->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
@@ -235,7 +239,8 @@ static bool open_sockets(struct bao_edge_zmq *edge,
     return edge->monitor != NULL && set_number(edge->monitor, ZMQ_RCVHWM, 0) &&
            set_number(edge->monitor, ZMQ_LINGER, 0) &&
            zmq_connect(edge->monitor, MONITOR) == 0 &&
-           watch(edge, edge->router) && watch(edge, edge->monitor);
+           watch(edge, edge->router, OF_ROUTER) &&
+           watch(edge, edge->monitor, OF_MONITOR);
 }
 
 static bool open_listener(struct bao_edge_zmq *edge,
