@@ -25,6 +25,7 @@ enum { GUARD_FOREIGN, GUARD_MAKING, GUARD_READY };
 #define CLOSE_TIMEOUT_MS   5000u
 #define WINDOW             1024u
 #define GUARD_BYTES        4096u
+#define LOOK_AGAIN_US      500u
 
 /* --- the dialogue's calls ----------------------------------------------- */
 
@@ -209,6 +210,22 @@ struct bao_engine *bao_engine_here(const struct baozi *client)
 
 /* --- entering and leaving a call ---------------------------------------- */
 
+struct bao_engine *bao_pin(const struct baozi *client)
+{
+    struct bao_engine *e = bao_engine_here(client);
+    if (e != NULL) {
+        atomic_fetch_add(&e->users, 1);
+    }
+    return e;
+}
+
+void bao_unpin(struct bao_engine *e)
+{
+    if (e != NULL) {
+        atomic_fetch_sub(&e->users, 1); /* it may be gone from here on */
+    }
+}
+
 struct bao_engine *bao_enter(struct baozi *client, enum baozi_status *status)
 {
     *status = BAOZI_OK;
@@ -218,26 +235,24 @@ struct bao_engine *bao_enter(struct baozi *client, enum baozi_status *status)
             return NULL;
         }
     }
-    struct bao_engine *e = atomic_load(&client->engine);
+    struct bao_engine *e = bao_pin(client);
     (void)pthread_mutex_lock(&e->lock);
     *status = e->closing ? BAOZI_CLOSED : bao_background_start(e);
     if (*status != BAOZI_OK) {
         (void)pthread_mutex_unlock(&e->lock);
+        bao_unpin(e);
         return NULL;
     }
     e->activity++;
-    e->users++;
     return e;
 }
 
-void bao_leave(struct bao_engine *e)
+void bao_unlock(struct bao_engine *e)
 {
-    bao_call_back(e);
-    e->users--;
-    if (e->closing && e->users == 0) {
-        bao_wake_all(e);
+    if (e != NULL) {
+        bao_call_back(e);
+        (void)pthread_mutex_unlock(&e->lock);
     }
-    (void)pthread_mutex_unlock(&e->lock);
 }
 
 /* --- open --------------------------------------------------------------- */
@@ -348,9 +363,11 @@ enum baozi_status baozi_connect(struct baozi *client, int64_t wait_ms)
             status = bao_dialogue_refusal(e->dialogue, &text);
             bao_copy_text(detail, sizeof detail, bao_span_text(text));
         }
-        bao_leave(e);
     }
-    return bao_note(client, status, "connect", (struct bao_span){0}, detail);
+    bao_unlock(e);
+    (void)bao_note(client, status, "connect", (struct bao_span){0}, detail);
+    bao_unpin(e);
+    return status;
 }
 
 /* --- close -------------------------------------------------------------- */
@@ -367,18 +384,18 @@ static enum baozi_status say_goodbye(struct bao_engine *e)
     bool needed = bao_dialogue_session(e->dialogue) != 0 || e->async_count > 0;
     bao_pump(e);
     while (needed && !bye.done && bao_time_monotonic_us() < until_us) {
-        bool idle = e->users == 0 && e->async_count == 0;
-        if (idle && !said) {
+        bool alone = atomic_load(&e->users) == 0;
+        if (alone && e->async_count == 0 && !said) {
             said = true;
             bao_dialogue_submit(
                 e->dialogue, bao_time_monotonic_us(), &bye.request);
             bao_pump(e);
             continue;
         }
-        if (!bye.done) {
-            (void)bao_sleep(e, &bye.waiter, until_us);
-        }
-        bao_call_back(e);
+        /* Nobody tells when the last thread is out: look again soon. */
+        uint64_t soon_us = bao_time_monotonic_us() + LOOK_AGAIN_US;
+        bool waits = !alone && soon_us < until_us;
+        (void)bao_sleep(e, &bye.waiter, waits ? soon_us : until_us);
     }
     bao_dialogue_forget(e->dialogue, &bye.request);
     bao_waiter_leave(e, &bye.waiter);
@@ -394,9 +411,9 @@ static void end_async(struct bao_engine *e)
                           BAOZI_CONNECTION_LOST,
                           "the client was closed before it was confirmed");
     bao_call_back(e);
-    while (e->calling_back || e->users > 0) {
+    while (e->calling_back || atomic_load(&e->users) > 0) {
         (void)pthread_mutex_unlock(&e->lock);
-        (void)sched_yield();
+        (void)usleep(LOOK_AGAIN_US);
         (void)pthread_mutex_lock(&e->lock);
     }
 }

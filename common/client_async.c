@@ -103,7 +103,9 @@ enum baozi_status baozi_flush(struct baozi *client, int64_t wait_ms)
             memcpy(detail, e->async_detail, sizeof detail);
             e->async_status = BAOZI_OK;
         }
-        bao_leave(e);
     }
-    return bao_note(client, status, "flush", (struct bao_span){0}, detail);
+    bao_unlock(e);
+    (void)bao_note(client, status, "flush", (struct bao_span){0}, detail);
+    bao_unpin(e);
+    return status;
 }

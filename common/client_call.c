@@ -136,10 +136,11 @@ bao_call_run(struct baozi *client, struct bao_call *call, int64_t wait_ms)
             e->dialogue, bao_time_monotonic_us(), &call->request);
         bao_pump(e);
         bao_call_wait(e, call);
-        bao_leave(e);
     }
-    return bao_note(
-        client, call->status, call->verb, call->queue, call->detail);
+    bao_unlock(e);
+    (void)bao_note(client, call->status, call->verb, call->queue, call->detail);
+    bao_unpin(e);
+    return call->status;
 }
 
 /* --- waiting for a condition -------------------------------------------- */

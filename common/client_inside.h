@@ -167,7 +167,7 @@ struct bao_engine {
     struct bao_list waiters;  /* sleep without the socket */
     struct bao_list watchers; /* look at conditions of their own */
     uint64_t activity;        /* grows with every call */
-    size_t users;             /* threads inside a call */
+    atomic_size_t users;      /* pins: threads inside a call */
     bool closing;
 
     pthread_t background;
@@ -193,8 +193,14 @@ struct bao_engine {
 /* client.c */
 /* Enters a call: the engine, locked; NULL with *status if there is none. */
 struct bao_engine *bao_enter(struct baozi *client, enum baozi_status *status);
-void bao_leave(struct bao_engine *engine);
-/* The engine of this process, or NULL if it has none (yet). */
+/* Leaves the lock, after the callbacks that are due; the engine stays pinned.
+ * NULL is allowed, as in bao_unpin(). */
+void bao_unlock(struct bao_engine *engine);
+/* A pinned engine is not freed: baozi_close() waits. bao_enter() pins. NULL if
+ * this process has none. */
+struct bao_engine *bao_pin(const struct baozi *client);
+void bao_unpin(struct bao_engine *engine);
+/* The engine of this process, or NULL if it has none (yet). Not pinned. */
 struct bao_engine *bao_engine_here(const struct baozi *client);
 
 /* client_pump.c */

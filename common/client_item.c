@@ -73,12 +73,13 @@ void baozi_item_free(struct baozi_item *item)
         return;
     }
     struct bao_holder *holder = item->hidden;
-    struct bao_engine *e = bao_engine_here(holder->client);
+    struct bao_engine *e = bao_pin(holder->client);
     if (e != NULL && e == holder->engine) {
         (void)pthread_mutex_lock(&e->lock);
         bao_dialogue_drop(e->dialogue, &holder->lease);
         (void)pthread_mutex_unlock(&e->lock);
     }
+    bao_unpin(e);
     bao_holder_free(holder);
     *item = (struct baozi_item){0};
 }
@@ -89,13 +90,14 @@ int baozi_item_cancel_asked(const struct baozi_item *item)
     if (holder == NULL) {
         return 0;
     }
-    struct bao_engine *e = bao_engine_here(holder->client);
-    if (e == NULL || e != holder->engine) {
-        return 0;
+    struct bao_engine *e = bao_pin(holder->client);
+    bool asked = false;
+    if (e != NULL && e == holder->engine) {
+        (void)pthread_mutex_lock(&e->lock);
+        asked = holder->lease.cancel_asked;
+        (void)pthread_mutex_unlock(&e->lock);
     }
-    (void)pthread_mutex_lock(&e->lock);
-    bool asked = holder->lease.cancel_asked;
-    (void)pthread_mutex_unlock(&e->lock);
+    bao_unpin(e);
     return asked ? 1 : 0;
 }
 

@@ -164,8 +164,10 @@ enum baozi_status baozi_list(struct baozi *client,
                                         const struct baozi_queue_stat *stat),
                              void *context)
 {
+    struct bao_engine *e = bao_pin(client);
     struct page page = {0};
     char cursor[BAO_TEXT_BYTES_MAX + 1] = "";
+    enum baozi_status status;
     int stop = 0;
     do {
         struct bao_call call;
@@ -176,19 +178,17 @@ enum baozi_status baozi_list(struct baozi *client,
             BAO_SET(
                 &call.request.operation, CURSOR, cursor, bao_span_text(cursor));
         }
-        enum baozi_status status = run_rows(client, &call, &page.rows);
+        status = run_rows(client, &call, &page.rows);
         struct bao_link *link = bao_list_first(&page.rows.list);
         for (; status == BAOZI_OK && link != NULL && stop == 0;
              link = bao_list_next(&page.rows.list, link)) {
             stop = row(context, &BAO_OF(link, struct row, link)->stat);
         }
         rows_clear(&page.rows);
-        if (status != BAOZI_OK) {
-            return status;
-        }
         memcpy(cursor, page.cursor, sizeof cursor);
-    } while (cursor[0] != '\0' && stop == 0);
-    return BAOZI_OK;
+    } while (status == BAOZI_OK && cursor[0] != '\0' && stop == 0);
+    bao_unpin(e);
+    return status;
 }
 
 /* --- items -------------------------------------------------------------- */
@@ -334,6 +334,7 @@ enum baozi_status baozi_browse(struct baozi *client,
                                           const struct baozi_view *view),
                                void *context)
 {
+    struct bao_engine *e = bao_pin(client);
     uint64_t seen = 0;
     uint64_t from = cursor == NULL ? 0 : *cursor;
     const char *why = check_browse(queue, state, match);
@@ -344,6 +345,7 @@ enum baozi_status baozi_browse(struct baozi *client,
         bao_call_init(
             &call, BAO_VERB_BROWSE, "browse", why == NULL ? queue : NULL);
         if (why != NULL) {
+            bao_unpin(e);
             return bao_client_refuse(client, &call, why);
         }
         struct bao_operation *op = &call.request.operation;
@@ -372,6 +374,7 @@ enum baozi_status baozi_browse(struct baozi *client,
     if (cursor != NULL) {
         *cursor = from;
     }
+    bao_unpin(e);
     return status;
 }
 
@@ -414,6 +417,7 @@ enum baozi_status baozi_redrive(struct baozi *client,
                                 uint64_t *moved)
 {
     uint8_t column[8 * BAO_OPERATION_ITEMS_MAX];
+    struct bao_engine *e = bao_pin(client);
     uint64_t total = 0;
     const char *why = check_browse(queue, BAOZI_STATE_DEAD, match);
     enum baozi_status status = BAOZI_OK;
@@ -423,6 +427,7 @@ enum baozi_status baozi_redrive(struct baozi *client,
         bao_call_init(
             &call, BAO_VERB_REDRIVE, "redrive", why == NULL ? queue : NULL);
         if (why != NULL) {
+            bao_unpin(e);
             return bao_client_refuse(client, &call, why);
         }
         struct bao_operation *op = &call.request.operation;
@@ -448,6 +453,7 @@ enum baozi_status baozi_redrive(struct baozi *client,
     if (moved != NULL) {
         *moved = total;
     }
+    bao_unpin(e);
     return status;
 }
 
@@ -490,6 +496,8 @@ baozi_sessions(struct baozi *client,
                int (*row)(void *context, const struct baozi_session_info *info),
                void *context)
 {
+    struct bao_engine *e = bao_pin(client);
+    enum baozi_status status;
     uint64_t from = 0;
     int stop = 0;
     do {
@@ -501,19 +509,17 @@ baozi_sessions(struct baozi *client,
         }
         call.owner.row = on_session_row;
         call.take = take_sessions_page;
-        enum baozi_status status = run_rows(client, &call, &page.rows);
+        status = run_rows(client, &call, &page.rows);
         struct bao_link *link = bao_list_first(&page.rows.list);
         for (; status == BAOZI_OK && link != NULL && stop == 0;
              link = bao_list_next(&page.rows.list, link)) {
             stop = row(context, &BAO_OF(link, struct row, link)->info);
         }
         rows_clear(&page.rows);
-        if (status != BAOZI_OK) {
-            return status;
-        }
         from = page.id;
-    } while (from != 0 && stop == 0);
-    return BAOZI_OK;
+    } while (status == BAOZI_OK && from != 0 && stop == 0);
+    bao_unpin(e);
+    return status;
 }
 
 static void take_broker(struct bao_engine *e,

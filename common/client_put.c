@@ -337,10 +337,13 @@ static bool has_window(struct bao_engine *e, void *thing)
 }
 
 /* Gives the put to the engine, waiting for a place in the window. */
-static enum baozi_status
-submit_put(struct baozi *client, struct bao_async *async, int64_t wait_ms)
+static enum baozi_status submit_put(struct baozi *client,
+                                    const struct bao_call *call,
+                                    struct bao_async *async,
+                                    int64_t wait_ms)
 {
     enum baozi_status status;
+    const char *detail = "";
     struct bao_engine *e = bao_enter(client, &status);
     if (e != NULL) {
         if (!has_window(e, NULL)) {
@@ -351,10 +354,16 @@ submit_put(struct baozi *client, struct bao_async *async, int64_t wait_ms)
             bao_pump(e);
             async = NULL;
         }
-        bao_leave(e);
     }
+    bao_unlock(e);
     free(async);
-    return status == BAOZI_TIMEOUT ? BAOZI_FULL : status;
+    if (status == BAOZI_TIMEOUT) {
+        status = BAOZI_FULL;
+        detail = "the window of unconfirmed puts";
+    }
+    (void)bao_note(client, status, call->verb, call->queue, detail);
+    bao_unpin(e);
+    return status;
 }
 
 /* NOLINTNEXTLINE(readability-function-size): the public call */
@@ -389,11 +398,5 @@ enum baozi_status baozi_put_async(struct baozi *client,
     }
     async->answered = answered;
     async->context = context;
-    enum baozi_status status = submit_put(client, async, wait_ms);
-    return bao_note(client,
-                    status,
-                    call.verb,
-                    call.queue,
-                    status == BAOZI_FULL ? "the window of unconfirmed puts"
-                                         : "");
+    return submit_put(client, &call, async, wait_ms);
 }

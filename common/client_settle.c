@@ -73,6 +73,7 @@ static enum baozi_status lease_status(const struct bao_holder *holder)
 static enum baozi_status
 settle(struct baozi *client, struct bao_call *call, struct bao_holder *holder)
 {
+    struct bao_engine *e = bao_pin(client); /* until the item is freed */
     enum baozi_status status = lease_status(holder);
     if (status != BAOZI_OK) {
         (void)bao_note(
@@ -82,6 +83,7 @@ settle(struct baozi *client, struct bao_call *call, struct bao_holder *holder)
         status = bao_call_run(client, call, BAOZI_FOREVER);
     }
     end_hold(client, holder);
+    bao_unpin(e);
     return status;
 }
 
@@ -118,8 +120,8 @@ enum baozi_status baozi_done(struct baozi *client, struct baozi_item *item)
     return baozi_done_with(client, item, NULL, 0);
 }
 
-enum baozi_status baozi_done_async(struct baozi *client,
-                                   struct baozi_item *item)
+static enum baozi_status done_async(struct baozi *client,
+                                    struct baozi_item *item)
 {
     enum baozi_status status;
     struct bao_holder *holder = take_over(client, item, &status);
@@ -146,12 +148,22 @@ enum baozi_status baozi_done_async(struct baozi *client,
     if (e != NULL) {
         bao_async_submit(e, async);
         bao_pump(e);
-        bao_leave(e);
+        bao_unlock(e);
+        bao_unpin(e);
         return BAOZI_OK;
     }
     free(async);
     end_hold(client, holder);
     return bao_note(client, status, "task_done", (struct bao_span){0}, "");
+}
+
+enum baozi_status baozi_done_async(struct baozi *client,
+                                   struct baozi_item *item)
+{
+    struct bao_engine *e = bao_pin(client);
+    enum baozi_status status = done_async(client, item);
+    bao_unpin(e);
+    return status;
 }
 
 /* The text of an error: valid and not too long, whatever the caller has. */
@@ -238,8 +250,8 @@ static void take_touched(struct bao_engine *e,
     }
 }
 
-enum baozi_status
-baozi_touch(struct baozi *client, struct baozi_item *item, uint32_t lease_ms)
+static enum baozi_status
+touch(struct baozi *client, struct baozi_item *item, uint32_t lease_ms)
 {
     struct bao_call call;
     bao_call_init(&call, BAO_VERB_TOUCH, "touch", NULL);
@@ -263,6 +275,15 @@ baozi_touch(struct baozi *client, struct baozi_item *item, uint32_t lease_ms)
     call.take = take_touched;
     call.result = holder;
     return bao_call_run(client, &call, BAOZI_FOREVER);
+}
+
+enum baozi_status
+baozi_touch(struct baozi *client, struct baozi_item *item, uint32_t lease_ms)
+{
+    struct bao_engine *e = bao_pin(client);
+    enum baozi_status status = touch(client, item, lease_ms);
+    bao_unpin(e);
+    return status;
 }
 
 /* --- task_done without an item ------------------------------------------ */

@@ -143,9 +143,11 @@ enum baozi_status baozi_subscribe(struct baozi *client,
         free(made);
         made = NULL;
     }
-    bao_leave(e);
+    bao_unlock(e);
     *subscription = made;
-    return bao_note(client, stat.status, stat.verb, stat.queue, stat.detail);
+    (void)bao_note(client, stat.status, stat.verb, stat.queue, stat.detail);
+    bao_unpin(e);
+    return stat.status;
 }
 
 static bool has_next(struct bao_engine *e, void *thing)
@@ -161,7 +163,8 @@ static struct bao_engine *enter(struct baozi_subscription *subscription,
 {
     struct bao_engine *e = bao_enter(subscription->client, status);
     if (e != NULL && e != subscription->engine) {
-        bao_leave(e);
+        bao_unlock(e);
+        bao_unpin(e);
         *status = BAOZI_SESSION_GONE; /* the parent's, seen in a child */
         return NULL;
     }
@@ -195,8 +198,10 @@ enum baozi_status baozi_next(struct baozi_subscription *subscription,
         status = subscription->status;
         memcpy(detail, subscription->detail, sizeof detail);
     }
-    bao_leave(e);
-    return bao_note(client, status, "get", queue, detail);
+    bao_unlock(e);
+    (void)bao_note(client, status, "get", queue, detail);
+    bao_unpin(e);
+    return status;
 }
 
 enum baozi_status baozi_credit(struct baozi_subscription *subscription,
@@ -213,13 +218,15 @@ enum baozi_status baozi_credit(struct baozi_subscription *subscription,
                 e->dialogue, &subscription->request, items, bytes);
             bao_pump(e);
         }
-        bao_leave(e);
     }
-    return bao_note(subscription->client,
-                    status,
-                    "credit",
-                    bao_span_text(subscription->queue),
-                    "");
+    bao_unlock(e);
+    (void)bao_note(subscription->client,
+                   status,
+                   "credit",
+                   bao_span_text(subscription->queue),
+                   "");
+    bao_unpin(e);
+    return status;
 }
 
 static bool has_ended(struct bao_engine *e, void *thing)
@@ -249,7 +256,8 @@ enum baozi_status baozi_unsubscribe(struct baozi_subscription *subscription)
         }
         drop_items(e, subscription, false);
         bao_pump(e);
-        bao_leave(e);
+        bao_unlock(e);
+        bao_unpin(e);
         free(subscription);
     }
     return status == BAOZI_TIMEOUT ? BAOZI_CONNECTION_LOST : status;

@@ -47,7 +47,9 @@ enum baozi_status bao_note(struct baozi *client,
                            struct bao_span queue,
                            const char *detail)
 {
-    struct bao_engine *e = status == BAOZI_OK ? NULL : bao_engine_here(client);
+    /* A client that is being closed has nobody left to ask. */
+    bool worth = status != BAOZI_OK && status != BAOZI_CLOSED;
+    struct bao_engine *e = worth ? bao_pin(client) : NULL;
     if (e == NULL) {
         return status;
     }
@@ -71,6 +73,7 @@ enum baozi_status bao_note(struct baozi *client,
             failure->detail, sizeof failure->detail, bao_span_text(detail));
     }
     (void)pthread_mutex_unlock(&e->failures_lock);
+    bao_unpin(e);
     return status;
 }
 
@@ -107,7 +110,7 @@ const char *baozi_explain(const struct baozi *client, char *text, size_t bytes)
         return text;
     }
     text[0] = '\0';
-    struct bao_engine *e = client == NULL ? NULL : bao_engine_here(client);
+    struct bao_engine *e = client == NULL ? NULL : bao_pin(client);
     if (e == NULL) {
         return text;
     }
@@ -118,6 +121,7 @@ const char *baozi_explain(const struct baozi *client, char *text, size_t bytes)
         }
     }
     (void)pthread_mutex_unlock(&e->failures_lock);
+    bao_unpin(e);
     return text;
 }
 

@@ -3,7 +3,8 @@
  *
  * The program is baozi-broker of the folder in BAOZI_BUILD (default: build).
  * It keeps everything in memory, listens on ipc in a temporary folder of its
- * own and on tcp on a port of its choice, and dies with the test.
+ * own and on tcp on a port of its choice, and dies with the test. For the
+ * thread sanitizer it says that libzmq is not to be looked into.
  */
 #ifndef BAO_TESTS_BROKER_H
 #define BAO_TESTS_BROKER_H

@@ -181,26 +181,28 @@ void script_parse(const char *line, struct script_operation *parsed)
 
 /* --- writing ------------------------------------------------------------ */
 
-struct text {
+struct script_text {
     char *data;
     size_t bytes;
     size_t used;
 };
 
 __attribute__((format(printf, 2, 3))) static void
-add(struct text *text, const char *format, ...)
+add(struct script_text *text, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
-    int n = vsnprintf(
-        text->data + text->used, text->bytes - text->used, format, arguments);
+    char *end = text->data + text->used;
+    size_t left = text->bytes - text->used;
+    int n = vsnprintf(end, left, format, arguments);
     va_end(arguments);
-    size_t left = text->bytes - text->used - 1;
-    text->used += n < 0 ? 0 : (size_t)n < left ? (size_t)n : left;
+    text->used += n < 0 || left == 0 ? 0
+                  : (size_t)n < left ? (size_t)n
+                                     : left - 1;
 }
 
 static void
-add_column(struct text *text, struct bao_span column, size_t entry_bytes)
+add_column(struct script_text *text, struct bao_span column, size_t entry_bytes)
 {
     for (size_t i = 0; i < column.bytes / entry_bytes; i++) {
         uint64_t value = entry_bytes == 4 ? bao_column32(column, i)
@@ -209,7 +211,7 @@ add_column(struct text *text, struct bao_span column, size_t entry_bytes)
     }
 }
 
-static void add_value(struct text *text,
+static void add_value(struct script_text *text,
                       const struct key *key,
                       const struct bao_operation *operation)
 {
@@ -251,10 +253,11 @@ static void add_value(struct text *text,
 }
 
 void script_write(const struct bao_operation *operation,
-                  char *data,
+                  char *text_data,
                   size_t bytes)
 {
-    struct text text = {.data = data, .bytes = bytes};
+    text_data[0] = '\0';
+    struct script_text text = {.data = text_data, .bytes = bytes};
     add(&text, "%s", bao_verb_name(operation->verb));
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (keys[i].number == BAO_KEY_VERB ||

@@ -22,10 +22,10 @@ struct script_operation {
 /* Reads one line; exits with a message if it cannot be read. */
 void script_parse(const char *line, struct script_operation *parsed);
 
-/* Writes an operation as one line without its end; `text` is large enough or
- * the line is cut. */
+/* Writes an operation as one line without its end; it is cut if it is longer
+ * than `bytes` - 1. */
 void script_write(const struct bao_operation *operation,
-                  char *text,
+                  char *text_data,
                   size_t bytes);
 
 #endif

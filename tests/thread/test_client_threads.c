@@ -1,8 +1,6 @@
 /*
  * test_client_threads.c - many callers on one client, for the thread
  * sanitizer: every way of waiting, at once.
- *
- * libzmq is not instrumented; what it does inside is not looked at.
  */
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,12 +11,6 @@
 #include "tests/lib/unit.h"
 
 #define ROUNDS 150
-
-const char *__tsan_default_suppressions(void);
-const char *__tsan_default_suppressions(void)
-{
-    return "called_from_lib:libzmq.so\nrace:libzmq.so\n";
-}
 
 static struct test_broker broker;
 static struct baozi *client;

@@ -15,17 +15,18 @@
 static struct test_broker broker;
 static struct baozi *client;
 
-#define OK(call)                                                  \
-    do {                                                          \
-        enum baozi_status status_ = (call);                       \
-        if (status_ != BAOZI_OK) {                                \
-            char text_[1024];                                     \
-            fail_msg("%s: %s: %s",                                \
-                     #call,                                       \
-                     baozi_status_name(status_),                  \
-                     baozi_explain(client, text_, sizeof text_)); \
-        }                                                         \
-    } while (0)
+/* Fails with the library's own words. */
+static inline void is_ok(enum baozi_status status, const char *what)
+{
+    char text[1024];
+    if (status != BAOZI_OK) {
+        fail_msg("%s: %s: %s",
+                 what,
+                 baozi_status_name(status),
+                 baozi_explain(client, text, sizeof text));
+    }
+}
+#define OK(call) is_ok((call), #call)
 #define IS(call, expected) \
     assert_string_equal(baozi_status_name(call), #expected)
 
