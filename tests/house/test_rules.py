@@ -325,6 +325,22 @@ def _():
                     yield f"{file}:{number}: {target} does not exist"
 
 
+@rule("README names tests that are there")
+def _():
+    count = 0
+    for number, line in lines("README.md"):
+        for name, target in re.findall(r"\[`([^`]+)`\]\(([^)]+)\)", line):
+            if not target.startswith("tests/"):
+                continue
+            count += 1
+            if not os.path.isfile(os.path.join(ROOT, target)):
+                yield f"README.md:{number}: there is no {target}"
+            elif name not in read(target):
+                yield f"README.md:{number}: {target} has no '{name}'"
+    if count < 8:
+        yield "README.md: too few promises have a test"
+
+
 @rule("every test program is one that the suite runs")
 def _():
     for file in files("tests/*.c", "tests/*.py"):
