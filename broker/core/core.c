@@ -115,12 +115,8 @@ enum baozi_status bao_core_open(const struct bao_core_config *config,
     open_pools(core);
     bao_out_init(core);
     bao_out_begin(core);
-    core->cushion_bytes = bao_arena_capacity(arena) / BAO_CUSHION_SHARE;
-    if (core->cushion_bytes < BAO_CUSHION_BYTES_MIN) {
-        core->cushion_bytes = BAO_CUSHION_BYTES_MIN;
-    }
-    core->cushion = bao_arena_take(arena, core->cushion_bytes);
-    BAO_ASSERT(core->cushion != NULL);
+    const bool enough = bao_memory_open(core);
+    BAO_ASSERT(enough);
     core->digest = bao_digest_core(core);
     *out = core;
     return BAOZI_OK;
@@ -468,8 +464,7 @@ uint64_t bao_core_digest(const struct bao_core *core)
 
 size_t bao_core_memory_used(const struct bao_core *core)
 {
-    size_t used = bao_arena_used(core->arena);
-    return core->cushion == NULL ? used : used - core->cushion_bytes;
+    return bao_arena_used(core->arena) - bao_memory_spared(core);
 }
 
 uint64_t bao_core_sessions(const struct bao_core *core)

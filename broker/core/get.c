@@ -282,6 +282,15 @@ uint32_t bao_get_first_run(struct bao_lease *const *leases, uint32_t count)
     return run;
 }
 
+uint64_t bao_lease_left(const struct bao_core *core,
+                        const struct bao_lease *lease)
+{
+    if (lease->until_us == BAO_NEVER) {
+        return 0;
+    }
+    return lease->until_us > core->now_us ? lease->until_us - core->now_us : 1;
+}
+
 bool bao_get_again(struct bao_core *core, struct bao_answer *answer_kept)
 {
     const uint32_t all = (uint32_t)answer_kept->leases.count;
@@ -294,12 +303,13 @@ bool bao_get_again(struct bao_core *core, struct bao_answer *answer_kept)
     for (uint32_t i = 0; i < all; i++) {
         leases[i] = BAO_OF(link, struct bao_lease, of_answer);
         items[i] = leases[i]->item;
+        bao_lease_prolong(core, leases[i]);
         link = bao_list_next(&answer_kept->leases, link);
     }
     const uint32_t run = bao_get_first_run(leases, all);
     struct bao_grant grant = {.session = answer_kept->session,
                               .rid = answer_kept->request.first,
-                              .lease_us = leases[0]->lease_us,
+                              .lease_us = bao_lease_left(core, leases[0]),
                               .token = leases[0]->token,
                               .items = items,
                               .count = run};

@@ -9,6 +9,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/put.h"
 #include "broker/core/session.h"
+#include "broker/core/settle.h"
 #include "broker/core/store.h"
 
 #define COLOUR_WAITING 1u
@@ -124,6 +125,17 @@ static void rejoin_lines(struct bao_core *core, struct bao_session *session)
     }
 }
 
+/* After a restart of the broker the leases run on for their full time
+ * (SPEC S9). */
+static void run_on(struct bao_core *core, struct bao_session *session)
+{
+    BAO_MARK("a session comes back after a restart");
+    struct bao_link *link = bao_list_first(&session->leases);
+    for (; link != NULL; link = bao_list_next(&session->leases, link)) {
+        bao_lease_prolong(core, BAO_OF(link, struct bao_lease, of_session));
+    }
+}
+
 static void resume(struct bao_core *core,
                    const struct bao_command *command,
                    struct bao_session *session)
@@ -139,6 +151,9 @@ static void resume(struct bao_core *core,
                      session->peer,
                      BAOZI_SESSION_GONE,
                      BAO_LITERAL("the session was resumed elsewhere"));
+    }
+    if (session->restarted) {
+        run_on(core, session);
     }
     bao_session_unbind(core, session);
     session->held_round++;

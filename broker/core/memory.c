@@ -1,41 +1,85 @@
 /*
  * memory.c - the arena with a cushion, shared texts, timers.
  *
- * Invariant: while `cushion` is there, every allocation that an admitted
+ * Invariant: while the cushion is whole, every allocation that an admitted
  * operation makes succeeds; without it only that is left which frees.
  */
 #include "broker/core/memory.h"
 
-static void cushion_use(struct bao_core *core)
+/* A block of the cushion: nothing but its link. */
+struct bao_cushion {
+    struct bao_cushion *next;
+};
+
+_Static_assert(BAO_CUSHION_BYTES_MIN % BAO_CUSHION_PIECE_BYTES == 0,
+               "the cushion is whole pieces");
+
+static bool is_whole(const struct bao_core *core)
 {
-    BAO_ASSERT(core->cushion != NULL);
-    BAO_MARK("the cushion is given up");
-    bao_arena_give(core->arena, core->cushion);
-    core->cushion = NULL;
+    return core->cushion_pieces == core->cushion_whole;
+}
+
+/* Takes pieces while they are to be had. */
+static bool refill(struct bao_core *core)
+{
+    while (!is_whole(core)) {
+        struct bao_cushion *piece =
+            bao_arena_take(core->arena, BAO_CUSHION_PIECE_BYTES);
+        if (piece == NULL) {
+            return false;
+        }
+        piece->next = core->cushion;
+        core->cushion = piece;
+        core->cushion_pieces++;
+    }
+    return true;
+}
+
+static void give_piece(struct bao_core *core)
+{
+    struct bao_cushion *piece = core->cushion;
+    BAO_ASSERT(piece != NULL && core->cushion_pieces > 0);
+    BAO_MARK("a piece of the cushion is given up");
+    core->cushion = piece->next;
+    core->cushion_pieces--;
+    bao_arena_give(core->arena, piece);
+}
+
+bool bao_memory_open(struct bao_core *core)
+{
+    size_t bytes = bao_arena_capacity(core->arena) / BAO_CUSHION_SHARE;
+    if (bytes < BAO_CUSHION_BYTES_MIN) {
+        bytes = BAO_CUSHION_BYTES_MIN;
+    }
+    core->cushion_whole = bytes / BAO_CUSHION_PIECE_BYTES;
+    return refill(core);
 }
 
 bool bao_memory_admits(struct bao_core *core)
 {
-    if (core->cushion == NULL) {
-        core->cushion = bao_arena_take(core->arena, core->cushion_bytes);
-    }
-    return core->cushion != NULL;
+    return is_whole(core) || refill(core);
+}
+
+size_t bao_memory_spared(const struct bao_core *core)
+{
+    return core->cushion_pieces * BAO_CUSHION_PIECE_BYTES;
 }
 
 bool bao_memory_is_low(const struct bao_core *core)
 {
-    if (core->cushion != NULL) {
+    if (is_whole(core)) {
         return false;
     }
-    size_t left = bao_arena_capacity(core->arena) - bao_arena_used(core->arena);
-    return left < core->cushion_bytes / 2;
+    const size_t left = bao_arena_capacity(core->arena) -
+                        bao_arena_used(core->arena) + bao_memory_spared(core);
+    return left < core->cushion_whole * BAO_CUSHION_PIECE_BYTES / 2;
 }
 
 void *bao_take(struct bao_core *core, size_t bytes)
 {
     void *block = bao_arena_take(core->arena, bytes);
-    if (block == NULL) {
-        cushion_use(core);
+    while (block == NULL) {
+        give_piece(core);
         block = bao_arena_take(core->arena, bytes);
     }
     BAO_ASSERT(block != NULL);
@@ -45,8 +89,8 @@ void *bao_take(struct bao_core *core, size_t bytes)
 void *bao_take_slot(struct bao_core *core, struct bao_pool *pool)
 {
     void *slot = bao_pool_take(pool);
-    if (slot == NULL) {
-        cushion_use(core);
+    while (slot == NULL) {
+        give_piece(core);
         slot = bao_pool_take(pool);
     }
     BAO_ASSERT(slot != NULL);
@@ -59,12 +103,10 @@ void bao_put_in_tree(struct bao_core *core,
                      void *value,
                      unsigned colour)
 {
-    bool done = bao_tree_put(tree, key, value, colour);
-    if (!done) {
-        cushion_use(core);
-        done = bao_tree_put(tree, key, value, colour);
+    while (!bao_tree_put(tree, key, value, colour)) {
+        give_piece(core);
     }
-    BAO_ASSERT(done);
+    BAO_ASSERT(tree->count > 0);
 }
 
 void bao_put_in_heap(struct bao_core *core,
@@ -73,12 +115,10 @@ void bao_put_in_heap(struct bao_core *core,
                      uint64_t key,
                      uint64_t tie)
 {
-    bool done = bao_heap_push(heap, node, key, tie);
-    if (!done) {
-        cushion_use(core);
-        done = bao_heap_push(heap, node, key, tie);
+    while (!bao_heap_push(heap, node, key, tie)) {
+        give_piece(core);
     }
-    BAO_ASSERT(done);
+    BAO_ASSERT(bao_heap_is_listed(node));
 }
 
 struct bao_text *bao_text_make(struct bao_core *core, struct bao_span span)

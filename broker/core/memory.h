@@ -1,18 +1,25 @@
 /*
  * memory.h - taking from the arena what must not fail, and shared texts.
  *
- * A cushion (a sixteenth of the memory, at least 4 MiB) is set aside in one
- * block. Growth is admitted only while it is whole (bao_memory_admits()), so
- * what was admitted, and all that settles, finds memory: the cushion is given
- * up when the arena is empty, and taken back as soon as it fits again.
+ * A cushion (a sixteenth of the memory, at least 4 MiB) is set aside in pieces
+ * of 64 KiB, so that it is found again in memory that is not in one block.
+ * Growth is admitted only while it is whole (bao_memory_admits()), so what was
+ * admitted, and all that settles, finds memory: pieces are given up when the
+ * arena is empty, and taken back as soon as they fit again.
  */
 #ifndef BAO_CORE_MEMORY_H
 #define BAO_CORE_MEMORY_H
 
 #include "broker/core/state.h"
 
-#define BAO_CUSHION_BYTES_MIN ((size_t)4 << 20)
-#define BAO_CUSHION_SHARE     16u
+#define BAO_CUSHION_BYTES_MIN   ((size_t)4 << 20)
+#define BAO_CUSHION_SHARE       16u
+#define BAO_CUSHION_PIECE_BYTES ((size_t)64 << 10)
+
+/* Sets the cushion aside; false if the memory is too small for it. */
+bool bao_memory_open(struct bao_core *core);
+/* Bytes of the cushion that are still set aside. */
+size_t bao_memory_spared(const struct bao_core *core);
 
 /* True if something new may be let in. */
 bool bao_memory_admits(struct bao_core *core);

@@ -34,7 +34,7 @@ struct bao_item *bao_order_first(const struct bao_queue *queue)
         return entry == NULL ? NULL
                              : BAO_OF(entry->node, struct bao_item, order);
     }
-    BAO_ASSERT(!"a kind");
+    BAO_ASSERT(false && "a kind");
     return NULL;
 }
 
@@ -68,7 +68,7 @@ struct bao_item *bao_order_take(struct bao_queue *queue,
         }
         return item;
     }
-    BAO_ASSERT(!"a kind");
+    BAO_ASSERT(false && "a kind");
     return NULL;
 }
 

@@ -55,7 +55,7 @@ struct bao_parked *bao_park(struct bao_core *core,
     parked->fairness_key = keep_string(&at, offer->fairness_key);
 
     const uint64_t bytes = parked->bytes;
-    if (bao_offer_is_bodyless(offer) || bytes == 0) {
+    if (bao_offer_is_bodyless(offer) || bytes == 0 || parked->hold == 0) {
         parked->hold = 0;
         return parked;
     }
@@ -66,7 +66,6 @@ struct bao_parked *bao_park(struct bao_core *core,
         parked->flags |= BAO_FLAG_NO_BODY;
         return parked;
     }
-    BAO_ASSERT(parked->hold != 0);
     session->parked_bytes += bytes;
     core->parked_bytes += bytes;
     queue->parked_bytes += bytes;

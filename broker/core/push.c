@@ -214,12 +214,13 @@ static struct bao_link *push_again(struct bao_core *core,
         leases[count] = lease;
         items[count] = lease->item;
         lease->held = waiter->session->held_round;
+        bao_lease_prolong(core, lease);
         count++;
         link = bao_list_next(list, link);
     }
     struct bao_grant grant = {.session = waiter->session,
                               .sequence = sequence,
-                              .lease_us = waiter->lease_us,
+                              .lease_us = bao_lease_left(core, leases[0]),
                               .token = leases[0]->token,
                               .items = items};
     grant.count = bao_get_first_run(leases, count);

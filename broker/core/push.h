@@ -13,6 +13,9 @@ void bao_push_serve(struct bao_core *core, struct bao_waiter *waiter);
 uint64_t bao_lease_us_of(const struct bao_queue *queue,
                          const struct bao_operation *op,
                          bool automatic);
+/* What is left of a lease; 0 = it has no deadline. */
+uint64_t bao_lease_left(const struct bao_core *core,
+                        const struct bao_lease *lease);
 /* How many leases from the first on one answer can speak of. */
 uint32_t bao_get_first_run(struct bao_lease *const *leases, uint32_t count);
 /* At its session's death: had this pushed item been started? */

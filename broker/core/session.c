@@ -162,7 +162,7 @@ void bao_session_forget(struct bao_core *core)
     while (most > 0 && core->ended.count > 0 &&
            (core->ended.count > BAO_DEAD_SESSIONS_MAX ||
             core->dead_answers > BAO_DEAD_ANSWERS_MAX ||
-            core->cushion == NULL)) {
+            core->cushion_pieces < core->cushion_whole)) {
         struct bao_session *oldest =
             BAO_OF(bao_list_first(&core->ended), struct bao_session, ended);
         if (oldest->leases.count > 0 || bao_session_has_waiters(oldest)) {

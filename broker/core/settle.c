@@ -191,10 +191,21 @@ void bao_settle(struct bao_core *core, const struct bao_call *call)
     for (uint32_t i = 0; i < call->count; i++) {
         settle_entry(core, call, &vector, &wish, call->from + i);
     }
+    core->budget -= call->count < core->budget ? call->count : core->budget;
     bao_vector_flush(core, &vector);
 }
 
 /* --- touch -------------------------------------------------------------- */
+
+void bao_lease_prolong(struct bao_core *core, struct bao_lease *lease)
+{
+    if (lease->until_us == BAO_NEVER) {
+        return;
+    }
+    const uint64_t until = bao_later(core->now_us, lease->lease_us);
+    lease->until_us = until < lease->run_until_us ? until : lease->run_until_us;
+    bao_item_time(core, lease->item);
+}
 
 /* A new deadline; false past max_run. `granted_us` 0 = it has none. */
 static bool touch_one(struct bao_core *core,

@@ -71,6 +71,9 @@ struct bao_item *bao_lease_find(struct bao_core *core,
                                 uint64_t token,
                                 enum baozi_status *status);
 
+/* A whole lease time from now on, but not past max_run. */
+void bao_lease_prolong(struct bao_core *core, struct bao_lease *lease);
+
 void bao_settle(struct bao_core *core, const struct bao_call *call);
 void bao_touch(struct bao_core *core, const struct bao_call *call);
 void bao_done_next(struct bao_core *core, const struct bao_call *call);

@@ -366,11 +366,15 @@ struct bao_scratch {
     struct bao_effect *last; /* made by bao_reply or bao_notice */
 };
 
+struct bao_cushion;
+
 struct bao_core {
     struct bao_core_config config;
     struct bao_arena *arena;
-    void *cushion; /* memory for what must not fail; NULL = in use */
-    size_t cushion_bytes;
+    struct bao_cushion *cushion; /* pieces of memory kept for what must not
+                                    fail */
+    size_t cushion_pieces;
+    size_t cushion_whole; /* so many pieces are wanted */
     uint64_t now_us;
     uint64_t opened_us;
     uint64_t digest;

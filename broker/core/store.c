@@ -267,5 +267,5 @@ void bao_store_apply(struct bao_core *core, const struct bao_fact *fact)
     case BAO_FACT_DEDUP_FORGOTTEN: apply_forgotten(core, fact); return;
     case BAO_FACT_ANSWERED: bao_store_answered(core, fact); return;
     }
-    BAO_ASSERT(!"a kind of fact");
+    BAO_ASSERT(false && "a kind of fact");
 }

@@ -345,7 +345,7 @@ static enum bao_ending ending_of(uint16_t state)
     case BAO_STATE_LEASED:
     case BAO_STATE_TAKEN: break;
     }
-    BAO_ASSERT(!"a final state");
+    BAO_ASSERT(false && "a final state");
     return BAO_ENDING_DONE;
 }
 

@@ -256,7 +256,7 @@ void bao_waiter_due(struct bao_core *core, struct bao_waiter *waiter)
     case BAO_WAITER_SUBSCRIBE:
     case BAO_WAITER_CHORE: break;
     }
-    BAO_ASSERT(!"a waiter with a deadline");
+    BAO_ASSERT(false && "a waiter with a deadline");
 }
 
 void bao_waiter_cancel(struct bao_core *core,
