@@ -192,8 +192,10 @@ put(struct bao_bodies *bodies, uint64_t id, struct bao_payload *payload)
 static void drop_one(struct bao_bodies *bodies, uint64_t id, bool result)
 {
     struct bao_payload *payload = bao_bodies_find(bodies, id);
-    if (payload != NULL && payload->result == result)
-        unreference(bodies, take(bodies, id));
+    if (payload == NULL || payload->result != result)
+        return;
+    (void)take(bodies, id);
+    unreference(bodies, payload);
 }
 
 /* Keeps a received body under `id` and returns it; an empty one needs no
