@@ -189,6 +189,10 @@ void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact)
     core->digest -= bao_digest_core(core);
     core->epoch = fact->epoch;
     core->token = 0;
+    if (core->last_incarnation + 1 < fact->epoch) {
+        /* A broker without a log remembers none; epochs grow all the same. */
+        core->last_incarnation = fact->epoch - 1;
+    }
     for (struct bao_queue *queue = core->names[0]; queue != NULL;
          queue = queue->next_name[0]) {
         core->digest -= bao_digest_counts(queue);
