@@ -84,7 +84,8 @@ struct baozi_options {
 /*
  * Opens a client; it connects in the background. `options` may be NULL and
  * is copied. *client is owned by the caller: end it with baozi_close().
- * OK | BAD_REQUEST (url) | NO_MEMORY
+ * OK | BAD_REQUEST (url) | DENIED (the folder of the local broker is not this
+ * user's alone) | NO_MEMORY
  */
 BAOZI_API enum baozi_status baozi_open(const struct baozi_options *options,
                                        struct baozi **client);

@@ -235,7 +235,8 @@ struct bao_engine *bao_enter(struct baozi *client, enum baozi_status *status)
             return NULL;
         }
     }
-    struct bao_engine *e = bao_pin(client);
+    struct bao_engine *e = atomic_load(&client->engine);
+    atomic_fetch_add(&e->users, 1);
     (void)pthread_mutex_lock(&e->lock);
     *status = e->closing ? BAOZI_CLOSED : bao_background_start(e);
     if (*status != BAOZI_OK) {
@@ -264,8 +265,9 @@ static enum baozi_status choose_url(const char *given, char *url, size_t bytes)
         given = getenv("BAOZI_URL");
     }
     if (given == NULL || given[0] == '\0') {
-        if (bao_place_find(&place) != BAOZI_OK) {
-            return BAOZI_BAD_REQUEST;
+        enum baozi_status status = bao_place_find(&place);
+        if (status != BAOZI_OK) {
+            return status == BAOZI_DENIED ? status : BAOZI_BAD_REQUEST;
         }
         given = place.url;
     }
