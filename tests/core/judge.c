@@ -5,7 +5,9 @@
 
 #include "tests/lib/unit.h"
 
-#define ARENA_BYTES (32u * 1024u * 1024u)
+#define ARENA_BYTES  (32u * 1024u * 1024u)
+#define COLOUR_OTHER 0u
+#define COLOUR_READY 1u
 
 void judge_init(struct judge *judge)
 {
@@ -150,6 +152,11 @@ static struct judge_queue *queue_get(struct judge *judge,
     return queue;
 }
 
+static unsigned colour_of(enum bao_state state)
+{
+    return state == BAO_STATE_READY ? COLOUR_READY : COLOUR_OTHER;
+}
+
 static bool is_final(enum bao_state state)
 {
     return state >= BAO_STATE_DONE;
@@ -193,6 +200,7 @@ item_move(struct judge *judge, struct judge_item *item, enum bao_state state)
     queue->counts[item->state]--;
     queue->counts[state]++;
     item->state = state;
+    bao_tree_recolour(&judge->items, item->id, colour_of(state));
 }
 
 /* --- facts --------------------------------------------------------------- */
@@ -261,9 +269,9 @@ static void follow_put(struct judge *judge, const struct bao_fact *fact)
         item->queue = fact->queue;
         item->priority = put->priority;
         item->due_us = fact->due_us;
+        item->by_wall = (fact->flags & BAO_FACT_WALL) != 0;
         item->ttl_us = fact->ttl_us;
-        item->state =
-            fact->due_us > fact->time_us ? BAO_STATE_DELAYED : BAO_STATE_READY;
+        item->state = fact->due_us != 0 ? BAO_STATE_DELAYED : BAO_STATE_READY;
         item->has_body = true;
         if (fact->origin != 0) {
             const struct judge_item *dead = item_get(judge, fact->origin);
@@ -284,42 +292,41 @@ static void follow_put(struct judge *judge, const struct bao_fact *fact)
         queue->last_id = item->id;
         queue->counts[item->state]++;
         queue->accepted++;
-        assert_true(bao_tree_put(&judge->items, item->id, item, 0));
+        assert_true(bao_tree_put(
+            &judge->items, item->id, item, colour_of(item->state)));
     }
     check_bound(queue);
 }
 
-/* True if `a` is handed out before `b`. */
-static bool is_before(const struct judge_queue *queue,
-                      const struct judge_item *a,
-                      const struct judge_item *b)
-{
-    if (queue->options.kind == BAO_KIND_LIFO) {
-        return a->id > b->id;
-    }
-    if (queue->options.kind == BAO_KIND_PRIORITY &&
-        a->priority != b->priority) {
-        return a->priority < b->priority;
-    }
-    return a->id < b->id;
-}
-
-/* No ready item of the queue comes before this one. */
+/* Ready items have a colour of their own in the tree: fifo and lifo are one
+ * look; for a priority queue all ready ones are held against this one. */
 static void check_order(const struct judge *judge,
                         const struct judge_queue *queue,
                         const struct judge_item *item)
 {
     uint64_t from = queue->queue << BAO_ID_SHIFT;
+    uint64_t to = from | ((UINT64_C(1) << BAO_ID_SHIFT) - 1);
+    unsigned ready = 1u << COLOUR_READY;
+    switch ((unsigned)queue->options.kind) {
+    case BAO_KIND_FIFO:
+        assert_ptr_equal(bao_tree_first(&judge->items, ready, from).value,
+                         item);
+        return;
+    case BAO_KIND_LIFO:
+        assert_ptr_equal(bao_tree_last(&judge->items, ready, to).value, item);
+        return;
+    default: break;
+    }
     for (;;) {
         struct bao_tree_entry entry =
-            bao_tree_first(&judge->items, BAO_TREE_ANY, from);
-        if (entry.value == NULL || entry.key >> BAO_ID_SHIFT != queue->queue) {
+            bao_tree_first(&judge->items, ready, from);
+        if (entry.value == NULL || entry.key > to) {
             return;
         }
         const struct judge_item *other = entry.value;
-        if (other->state == BAO_STATE_READY && other != item) {
-            assert_false(is_before(queue, other, item));
-        }
+        assert_true(
+            other->priority > item->priority ||
+            (other->priority == item->priority && other->id >= item->id));
         from = entry.key + 1;
     }
 }
@@ -399,8 +406,7 @@ static bool may_settle(enum bao_state from, enum bao_state final)
         return from == BAO_STATE_READY || from == BAO_STATE_DELAYED ||
                from == BAO_STATE_LEASED;
     case BAO_STATE_DROPPED: return from == BAO_STATE_READY;
-    case BAO_STATE_PURGED:
-        return from == BAO_STATE_READY || from == BAO_STATE_DELAYED;
+    case BAO_STATE_PURGED: return from != BAO_STATE_DEAD; /* delete: all */
     default: return false;
     }
 }

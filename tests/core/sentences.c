@@ -99,11 +99,12 @@ void core_sentences_check(const struct core_test *const *tables,
                    sentence->allowed ? " (allowed)" : "");
         }
         if ((sentence->tests == 0) != sentence->allowed) {
-            print_error("%s %s\n",
-                        sentence->number,
-                        sentence->allowed ? "is allowed to have no test, and "
-                                            "has one"
-                                          : "has no test");
+            (void)fprintf(stderr,
+                          "%s %s\n",
+                          sentence->number,
+                          sentence->allowed ? "is allowed to have no test, and "
+                                              "has one"
+                                            : "has no test");
             wrong++;
         }
     }

@@ -192,7 +192,7 @@ static struct request *find_tag(struct story *story,
     return NULL;
 }
 
-/* "#1", or "next": the request that comes next. */
+/* "#1", "#1+2" (its third), or "next": the request that comes next. */
 static uint64_t target_of(void *context, const char *word)
 {
     const struct target *target = context;
@@ -200,7 +200,13 @@ static uint64_t target_of(void *context, const char *word)
         return target->client->next_rid;
     }
     assert_true(word[0] == '#');
-    return find_tag(target->story, target->client, word + 1)->first;
+    char tag[16] = {0};
+    size_t bytes = strcspn(word + 1, "+");
+    assert_true(bytes < sizeof(tag));
+    memcpy(tag, word + 1, bytes);
+    uint64_t more =
+        word[1 + bytes] == '+' ? strtoull(word + 2 + bytes, NULL, 10) : 0;
+    return find_tag(target->story, target->client, tag)->first + more;
 }
 
 static struct request *add_request(struct story *story,
@@ -336,6 +342,12 @@ do_client(struct story *story, struct world_client *client, const char *words)
         client->secret[3] ^= 1;
     } else if (strcmp(words, "hello version 9") == 0) {
         world_hello(world, client, false, 9);
+    } else if (strcmp(words, "hello again") == 0) {
+        world_hello_again(world, client);
+    } else if (strcmp(words, "old closes") == 0) {
+        command.kind = BAO_COMMAND_PEER_CLOSED;
+        command.peer = client->old_peer;
+        world_command(world, &command);
     } else if (strcmp(words, "closes") == 0) {
         command.kind = BAO_COMMAND_PEER_CLOSED;
         client->connected = false;
@@ -367,6 +379,8 @@ static void do_broker(struct story *story, const char *words)
         command.kind = BAO_COMMAND_WALL_JUMPED;
         command.wall_offset_us = world->config.wall_offset_us;
         world_command(world, &command);
+    } else if (strncmp(words, "lags ", 5) == 0) {
+        world_lag(world, strtoull(words + 5, NULL, 10));
     } else if (strcmp(words, "dies") == 0) {
         world_die(world);
     } else if (strcmp(words, "restarts") == 0) {
@@ -541,7 +555,8 @@ static void report(const char *expected, const char *actual)
 {
     const char *a = expected;
     const char *b = actual;
-    print_error("--- the story\n%s--- what happened\n%s", expected, actual);
+    (void)fprintf(
+        stderr, "--- the story\n%s--- what happened\n%s", expected, actual);
     while (*a != '\0' && *a == *b) {
         a++;
         b++;
@@ -550,11 +565,12 @@ static void report(const char *expected, const char *actual)
         a--;
         b--;
     }
-    print_error("--- first difference\n  told: %.*s\n  was:  %.*s\n",
-                (int)strcspn(a, "\n"),
-                a,
-                (int)strcspn(b, "\n"),
-                b);
+    (void)fprintf(stderr,
+                  "--- first difference\n  told: %.*s\n  was:  %.*s\n",
+                  (int)strcspn(a, "\n"),
+                  a,
+                  (int)strcspn(b, "\n"),
+                  b);
 }
 
 /* Carries the story out; true if it went as told. */

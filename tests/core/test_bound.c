@@ -49,7 +49,7 @@ static void test_bound__drop_oldest_makes_room(void **state)
                "[   1] p1 put buns 'c'     -> ok, item 3\n"
                "[   2] w1 get buns         -> ok, item 2 'b', lease 1 until "
                "30002\n"
-               "[   3] p1 put buns 'd' 'e' -> ok, items 4-5\n"
+               "[   3] p1 put buns 'd' 'e' -> ok, item 4; ok, item 5\n"
                "[   4] p1 stat buns ready leased dropped -> ok, ready 2, "
                "leased 1, dropped 2\n"
                "[   5] w1 get buns 5       -> ok, item 4 'd', item 5 'e', "
@@ -109,8 +109,8 @@ static void test_bound__max_bytes_bounds_the_payload(void **state)
                "[   3] p1 put buns 'cc'             .. waits\n"
                "[   4] w1 get buns                  -> ok, item 1 'aaaaa', "
                "lease 1 until 30004\n"
-               "[   4] w1 done 1                    -> ok\n"
-               "[   5] p1 stat buns bytes           -> ok, bytes 7\n");
+               "       p1 put buns 'cc'             -> ok, item 4\n"
+               "[   5] p1 stat buns bytes           -> ok, bytes 12\n");
 }
 
 static void test_bound__kind_changes_only_when_empty(void **state)
@@ -153,6 +153,20 @@ static void test_bound__the_rest_applies_from_now_on(void **state)
                "1 until 503\n"
                "[   4] p1 configure buns maxsize 1 -> ok\n"
                "[   5] p1 put buns 'c' try         -> FULL\n");
+}
+
+static void test_bound__overflow_may_change_while_items_are_there(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns kind priority maxsize 3 -> ok, "
+               "created\n"
+               "[   0] p1 put buns 'a' 'b' 'c' priorities 1,3,2 -> ok, "
+               "items 1-3\n"
+               "[   1] p1 configure buns overflow drop_oldest -> ok\n"
+               "[   2] p1 put buns 'd' priority 2 -> ok, item 4\n"
+               "[   3] w1 get buns 9              -> ok, item 1 'a' "
+               "(priority 1), item 3 'c' (priority 2), item 4 'd' (priority "
+               "2), leases 1-3 until 30003\n");
 }
 
 /* The last answer of each verb, and how many requests were refused. */
@@ -269,6 +283,13 @@ static void test_bound__memory_is_kept_for_getting_and_settling(void **state)
         assert_int_equal(heard.done, before + 101);
         acknowledge(world, client);
     }
+    const struct judge_queue *queue = judge_queue_named(&world->judge, "buns");
+    uint64_t half = queue->counts[BAO_STATE_READY] / 2;
+    while (queue->counts[BAO_STATE_READY] > half) {
+        get(world, client, 1000);
+        settle(world, client, BAO_VERB_DONE);
+        acknowledge(world, client);
+    }
     uint64_t refused = heard.refused;
     put(world, client, 1);
     assert_int_equal(heard.refused, refused);
@@ -287,6 +308,8 @@ const struct core_test core_tests_bound[] = {
     CORE_TEST(test_bound__kind_changes_only_when_empty, "S6.m"),
     CORE_TEST(test_bound__accounting_changes_only_at_unfinished_0, "S6.n"),
     CORE_TEST(test_bound__the_rest_applies_from_now_on, "S6.o"),
+    CORE_TEST(test_bound__overflow_may_change_while_items_are_there,
+              "S6.o S6.e"),
     CORE_TEST(test_bound__memory_is_kept_for_getting_and_settling, "S6.p"),
     CORE_TESTS_END,
 };

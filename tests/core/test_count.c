@@ -18,7 +18,8 @@ static void test_count__task_done_subtracts_one_until_0(void **state)
 }
 
 /* Own oldest lease, then a taken item, then the queue's oldest lease; with
- * none of these it is prepaid. */
+ * none of these it is prepaid. A prepaid item is settled as soon as its
+ * getter has it for sure. */
 static void test_count__what_a_task_done_ends_in_which_order(void **state)
 {
     (void)state;
@@ -43,9 +44,10 @@ static void test_count__what_a_task_done_ends_in_which_order(void **state)
                "1, prepaid 1, unfinished 0\n"
                "[  10] w2 done_next buns           -> TOO_MANY\n"
                "[  11] w3 get buns                 -> ok, item 4, prepaid\n"
-               "[  12] p1 stat buns ready leased prepaid unfinished done -> "
+               "[  12] w3 ack 1-2\n"
+               "[  13] p1 stat buns ready leased prepaid unfinished done -> "
                "ok, ready 0, leased 0, prepaid 0, unfinished 0, done 4\n"
-               "[  13] w3 done 3                   -> STALE\n");
+               "[  14] w3 done 3                   -> STALE\n");
 }
 
 static void test_count__only_death_returns_a_lease(void **state)

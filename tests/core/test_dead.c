@@ -21,12 +21,12 @@ static void test_dead__max_deliveries_is_checked_at_return(void **state)
                "[ 102] w2 get buns         -> ok, item 1 'a' (delivery 3), "
                "lease 3 until 202\n"
                "[ 110] w2 crashes\n"
-               "       p1 join buns        -> ok, dead 1, 'session died'\n"
+               "       p1 join buns        -> ok, dead 1, 'oven cold'\n"
                "[ 111] p1 browse buns dead -> item 1 dead 'a', deliveries "
-               "3, error 'session died', history, 'retry: oven cold', "
-               "'lease ended', 'session died'; ok\n"
+               "3, error 'oven cold', history, 'retried', 'lease ended', "
+               "'worker died'; ok\n"
                "[ 112] p1 stat buns dead unfinished retried -> ok, dead 1, "
-               "unfinished 0, retried 3\n");
+               "unfinished 0, retried 1\n");
 }
 
 static void test_dead__release_is_no_delivery(void **state)
@@ -76,10 +76,10 @@ static void test_dead__dead_bytes_count_in_max_bytes(void **state)
                "[   4] p1 stat buns bytes dead_bytes -> ok, bytes 2, "
                "dead_bytes 8\n"
                "[   5] p1 put buns 'ccc'             .. waits\n"
-               "[   6] p1 redrive buns 1             .. waits\n"
+               "[   6] p1 redrive buns 1             -> FULL\n"
                "[   7] p1 purge buns with_dead       -> ok, purged 2\n"
                "       p1 put buns 'ccc'             -> ok, item 3\n"
-               "       p1 redrive buns 1             -> ok, moved 0\n");
+               "[   8] p1 redrive buns 1             -> ok, moved 0\n");
 }
 
 static void test_dead__the_dead_may_have_a_ttl(void **state)
@@ -129,8 +129,7 @@ static void test_dead__redrive_by_ids_by_match_by_number(void **state)
                "origin 3; ok\n"
                "[   5] p1 redrive buns limit 1         -> ok, moved 1\n"
                "[   6] p1 browse buns dead             -> item 5 dead 'e', "
-               "deliveries 1, error 'burnt black', history, 'rejected: "
-               "burnt black'; ok\n");
+               "deliveries 1, error 'burnt black', history, 'rejected'; ok\n");
 }
 
 static void test_dead__redrive_with_a_rate_takes_its_time(void **state)
@@ -147,24 +146,72 @@ static void test_dead__redrive_with_a_rate_takes_its_time(void **state)
                "       p1 redrive buns rate 10 -> ok, moved 3\n");
 }
 
+/* Where a put would wait it ends, and says how far it came. */
 static void test_dead__redrive_obeys_bound_and_unique(void **state)
 {
     (void)state;
-    world_says("[   0] p1 declare buns maxsize 1    -> ok, created\n"
+    world_says("[   0] p1 declare buns maxsize 2    -> ok, created\n"
                "[   0] p1 put buns 'a' key k unique -> ok, item 1\n"
-               "[   0] w1 get buns                  -> ok, item 1 'a', "
-               "lease 1 until 30000\n"
-               "[   1] w1 reject 1                  -> ok\n"
-               "[   2] p1 put buns 'b' key k unique -> ok, item 2\n"
-               "[   3] p1 redrive buns              .. waits\n"
-               "[   4] w1 get buns                  -> ok, item 2 'b', "
-               "lease 2 until 30004\n"
-               "       p1 redrive buns              -> ok, moved 0\n"
-               "[   5] p1 stat buns dead            -> ok, dead 1\n"
-               "[   6] w1 done 2                    -> ok\n"
-               "[   7] p1 redrive buns              -> ok, moved 1\n"
-               "[   8] p1 put buns 'c' key k unique -> ok, duplicate of "
-               "item 3\n");
+               "[   0] p1 put buns 'b'              -> ok, item 2\n"
+               "[   0] w1 get buns 2                -> ok, item 1 'a', item "
+               "2 'b', leases 1-2 until 30000\n"
+               "[   0] p1 put buns 'c'              -> ok, item 3\n"
+               "[   1] w1 reject 1 2                -> ok x2\n"
+               "[   2] p1 redrive buns              -> ok, moved 1\n"
+               "[   3] p1 redrive buns              -> FULL\n"
+               "[   4] p1 browse buns dead          -> item 2 dead 'b', "
+               "deliveries 1, history, 'rejected'; ok\n"
+               "[   5] p1 browse buns ready         -> item 3 ready 'c'; "
+               "item 4 ready 'a', key k, origin 1; ok\n"
+               "[   6] p1 put buns 'd' key k unique -> ok, duplicate of "
+               "item 4\n"
+               "[   7] w1 get buns 2                -> ok, item 3 'c', item "
+               "4 'a', leases 3-4 until 30007\n"
+               "[   8] w1 reject 4                  -> ok\n"
+               "[   9] p1 put buns 'e' key k unique -> ok, item 5\n"
+               "[  10] p1 redrive buns 4            -> ok, moved 0\n"
+               "[  11] p1 stat buns dead            -> ok, dead 2\n");
+}
+
+static void test_dead__with_room_the_doomed_dies(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns max_deliveries 1 dead_max 1 "
+               "backoff_cap_ms 1000 -> ok, created\n"
+               "[   0] p1 put buns 'a' 'b'          -> ok, items 1-2\n"
+               "[   0] w1 get buns 2                -> ok, item 1 'a', item "
+               "2 'b', leases 1-2 until 30000\n"
+               "[   1] w1 retry 1 error 'x'         -> ok\n"
+               "[   1] w1 retry 2 error 'y'         -> ok\n"
+               "[   2] w1 get buns try              -> EMPTY\n"
+               "[2000] p1 stat buns dead delayed dead_full -> ok, dead 1, "
+               "delayed 1, dead_full 1\n"
+               "[2001] p1 configure buns dead_max 2 -> ok\n"
+               "[3002] p1 stat buns dead delayed dead_full -> ok, dead 2, "
+               "delayed 0, dead_full 0\n"
+               "[3003] p1 join buns                 -> ok, dead 2, 'x', 'y'\n");
+    world_says("[   0] p1 declare buns max_deliveries 1 dead_max 1 -> ok, "
+               "created\n"
+               "[   0] p1 put buns 'a' 'b' -> ok, items 1-2\n"
+               "[   0] w1 get buns 2       -> ok, item 1 'a', item 2 'b', "
+               "leases 1-2 until 30000\n"
+               "[   1] w1 reject 1         -> ok\n"
+               "[   1] w1 reject 2         -> ok\n"
+               "[   2] p1 stat buns dead delayed dead_full unfinished -> "
+               "ok, dead 1, delayed 1, dead_full 1, unfinished 1\n"
+               "[   3] p1 cancel_item 2    -> ok\n"
+               "[   4] p1 stat buns dead delayed dead_full unfinished -> "
+               "ok, dead 1, delayed 0, dead_full 0, unfinished 0\n");
+}
+
+static void test_dead__the_dead_answer_wait_at_once(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a'           -> ok, item 1\n"
+               "[   0] w1 get buns               -> ok, item 1 'a', lease 1 "
+               "until 30000\n"
+               "[   1] w1 reject 1 error 'burnt' -> ok\n"
+               "[   2] p1 wait 1                 -> ok, dead, error 'burnt'\n");
 }
 
 static struct bao_operation request(struct world_client *client, uint64_t verb)
@@ -240,6 +287,8 @@ const struct core_test core_tests_dead[] = {
     CORE_TEST(test_dead__redrive_by_ids_by_match_by_number, "S2.t S2.r"),
     CORE_TEST(test_dead__redrive_with_a_rate_takes_its_time, "S2.t"),
     CORE_TEST(test_dead__redrive_obeys_bound_and_unique, "S2.r"),
+    CORE_TEST(test_dead__with_room_the_doomed_dies, "S5.4.d"),
+    CORE_TEST(test_dead__the_dead_answer_wait_at_once, "S2.x"),
     CORE_TEST(test_dead__retry_backs_off_twice_as_long_each_time,
               "S5.4.c S5.5.a"),
     CORE_TESTS_END,

@@ -90,6 +90,15 @@ static void test_dedup__keys_are_bounded(void **state)
                "[ 100] p1 put buns 'c' key m window 100 -> ok, item 3\n");
 }
 
+static void
+test_dedup__a_window_that_ended_while_the_broker_was_busy_is_over(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' key k window 100 -> ok, item 1\n"
+               "[  50] broker lags 60\n"
+               "[ 110] p1 put buns 'b' key k window 100 -> ok, item 2\n");
+}
+
 const struct core_test core_tests_dedup[] = {
     CORE_TEST(test_dedup__a_key_holds_for_its_window, "S7.e"),
     CORE_TEST(test_dedup__the_queue_may_have_a_window, "S7.e"),
@@ -97,5 +106,7 @@ const struct core_test core_tests_dedup[] = {
     CORE_TEST(test_dedup__a_duplicate_never_waits, "S7.g"),
     CORE_TEST(test_dedup__a_key_is_looked_at_again_at_accept, "S7.h"),
     CORE_TEST(test_dedup__keys_are_bounded, "S7.i"),
+    CORE_TEST(test_dedup__a_window_that_ended_while_the_broker_was_busy_is_over,
+              "S7.e"),
     CORE_TESTS_END,
 };

@@ -125,6 +125,7 @@ static void test_lease__silence_lasts_three_heartbeats(void **state)
                "[5500] w1 falls silent\n"
                "[7999]\n"
                "[8000]\n"
+               "       w1              -> gone, SESSION_GONE\n"
                "       w2 get buns     -> ok, item 1 'a' (delivery 2), "
                "lease 2 until 38000\n");
 }
@@ -214,6 +215,21 @@ static void test_lease__tokens_only_grow(void **state)
                "30003\n");
 }
 
+static void
+test_lease__a_lease_longer_than_max_run_is_never_prolonged(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns max_run_ms 250 -> ok, created\n"
+               "[   0] p1 put buns 'a'                -> ok, item 1\n"
+               "[   0] w1 get buns lease 1000         -> ok, item 1 'a', "
+               "lease 1 until 1000\n"
+               "[ 300] w1 touch 1 lease 1000          -> STALE, item 1\n"
+               "[ 999] p1 stat buns leased ready      -> ok, leased 1, "
+               "ready 0\n"
+               "[1000] p1 stat buns leased ready      -> ok, leased 0, "
+               "ready 1\n");
+}
+
 /* Once a second while it holds a lease, once a minute otherwise. */
 static void test_lease__the_broker_says_how_often_to_beat(void **state)
 {
@@ -248,10 +264,11 @@ static void test_lease__the_broker_says_how_often_to_beat(void **state)
     BAO_SET(&done, IDS, ids, bao_span_of(id, 8));
     BAO_SET(&done, TOKENS, tokens, bao_span_of(token, 8));
     world_send(world, client->peer, &done, NULL, 0);
+    world_run(world, world->now_ms + 3000); /* it is in no hurry to say so */
     assert_int_equal(client->heartbeat_ms, 60000);
 
     /* Three of a minute without a word: the session is dead. */
-    uint64_t heard_ms = world->now_ms;
+    uint64_t heard_ms = client->sent_ms;
     client->silent = true;
     world_run(world, heard_ms + 3 * 60000 - 1);
     assert_int_equal(bao_core_sessions(world->core), 1);
@@ -281,6 +298,8 @@ const struct core_test core_tests_lease[] = {
     CORE_TEST(test_lease__auto_without_receipt_goes_back_uncounted,
               "S2.i S3.2.d"),
     CORE_TEST(test_lease__tokens_only_grow, "S1.q"),
+    CORE_TEST(test_lease__a_lease_longer_than_max_run_is_never_prolonged,
+              "S5.2.d"),
     CORE_TEST(test_lease__the_broker_says_how_often_to_beat, "S5.1.a"),
     CORE_TESTS_END,
 };

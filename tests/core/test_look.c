@@ -49,9 +49,9 @@ static void test_look__browse_filters_by_error(void **state)
                "[   1] w1 reject 1 3 error 'burnt black' -> ok x2\n"
                "[   1] w1 reject 2 error 'cold'        -> ok\n"
                "[   2] p1 browse buns dead match black -> item 1 dead 'a', "
-               "deliveries 1, error 'burnt black', history, 'rejected: "
-               "burnt black'; item 3 dead 'c', deliveries 1, error 'burnt "
-               "black', history, 'rejected: burnt black'; ok\n"
+               "deliveries 1, error 'burnt black', history, 'rejected'; "
+               "item 3 dead 'c', deliveries 1, error 'burnt black', "
+               "history, 'rejected'; ok\n"
                "[   3] p1 browse buns dead match nothing -> ok\n");
 }
 

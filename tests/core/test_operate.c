@@ -120,11 +120,11 @@ static void test_operate__a_forced_delete_answers_everybody(void **state)
                "[   3] p3 join buns              .. waits\n"
                "[   3] p3 wait 2                 .. waits\n"
                "[   4] p4 delete buns force      -> ok, purged 3\n"
-               "       p3 join buns              -> ok, purged 3\n"
                "       p3 wait 2                 -> ok, purged\n"
+               "       p3 join buns              -> ok, purged 3\n"
                "       p2 put buns 'd'           -> NOT_FOUND\n"
                "[   5] w1 done 1                 -> NOT_FOUND\n"
-               "[   6] w1 touch 1                -> NOT_FOUND, item 1\n");
+               "[   6] w1 touch 1                -> STALE, item 1\n");
     world_says("[   0] w1 get buns    .. waits\n"
                "[   1] p1 delete buns -> ok\n"
                "       w1 get buns    -> NOT_FOUND\n");
@@ -216,6 +216,24 @@ static void test_operate__errors_belong_to_their_verbs(void **state)
                "[   0] p1 wait 1 try             -> TIMEOUT\n");
 }
 
+static void test_operate__while_draining_waiting_puts_are_let_go(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns maxsize 1 -> ok, created\n"
+               "[   0] p1 put buns 'a'           -> ok, item 1\n"
+               "[   0] p1 put buns 'b' #1        .. waits\n"
+               "[   0] p1 join buns #j           .. waits\n"
+               "[   0] w1 get buns               -> ok, item 1 'a', lease 1 "
+               "until 30000\n"
+               "       p1 put #1                 -> ok, item 2\n"
+               "[   1] p1 put buns 'c' #2        .. waits\n"
+               "[   2] broker drains\n"
+               "       p1 put #2                 -> DRAINING\n"
+               "[   3] w1 done 1                 -> ok\n"
+               "[   4] p1 cancel_item 2          -> ok\n"
+               "       p1 join #j                -> ok, done 1, cancelled 1\n");
+}
+
 const struct core_test core_tests_operate[] = {
     CORE_TEST(test_operate__pause_in_makes_puts_wait, "S2.ac S2.af"),
     CORE_TEST(test_operate__pause_out_makes_gets_wait, "S2.ad S2.af"),
@@ -233,5 +251,6 @@ const struct core_test core_tests_operate[] = {
     CORE_TEST(test_operate__queues_are_bounded, "S2.ak"),
     CORE_TEST(test_operate__while_draining_settles_go_on, "S10.f"),
     CORE_TEST(test_operate__errors_belong_to_their_verbs, "S10.a"),
+    CORE_TEST(test_operate__while_draining_waiting_puts_are_let_go, "S10.f"),
     CORE_TESTS_END,
 };

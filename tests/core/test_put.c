@@ -154,7 +154,9 @@ static void test_put__a_queue_that_is_not_there_is_not_found(void **state)
                "[   0] p1 redrive nowhere             -> NOT_FOUND\n"
                "[   0] p1 browse nowhere ready        -> NOT_FOUND\n"
                "[   0] p1 peek nowhere                -> NOT_FOUND\n"
-               "[   0] p1 wait 99                     -> NOT_FOUND\n");
+               "[   0] p1 put buns 'a'                -> ok, item 1\n"
+               "[   0] p1 wait 99                     -> NOT_FOUND\n"
+               "[   0] p1 cancel_item 99              -> NOT_FOUND\n");
 }
 
 /* Is a DECLARE of this name one that the wire lets through? */

@@ -19,17 +19,18 @@ static void test_repeat__a_repeated_put_is_stored_once(void **state)
 static void test_repeat__a_repeated_get_answers_the_same_lease(void **state)
 {
     (void)state;
-    world_says("[   0] p1 put buns 'a' 'b' -> ok, items 1-2\n"
-               "[   1] w1 get buns #1      -> ok, item 1 'a', lease 1 until "
-               "30001\n"
+    world_says("[   0] p1 put buns 'a' 'b'  -> ok, items 1-2\n"
+               "[   1] w1 get buns #1       -> ok, item 1 'a', lease 1 "
+               "until 30001\n"
                "[   2] w1 closes\n"
-               "[   3] w1 hello resume     -> ok, session 2, resumed\n"
+               "[   3] w1 hello resume      -> ok, session 2, resumed\n"
                "[   3] w1 held\n"
-               "[   3] w1 resend #1        -> ok, item 1 'a', lease 1 until "
-               "30001\n"
-               "[   4] w2 get buns         -> ok, item 2 'b', lease 2 until "
-               "30004\n"
-               "[   5] w1 done 1           -> ok\n");
+               "[   3] w1 resend #1         -> ok, item 1 'a', lease 1 "
+               "until 30003\n"
+               "[   4] w2 get buns          -> ok, item 2 'b', lease 2 "
+               "until 30004\n"
+               "[30002] p1 stat buns leased -> ok, leased 2\n"
+               "[30003] p1 stat buns leased -> ok, leased 1\n");
 }
 
 static void test_repeat__a_repeated_settle_counts_once(void **state)

@@ -43,9 +43,11 @@ static void test_restart__answers_are_rebuilt_from_the_facts(void **state)
                "resumed\n"
                "[   5] w1 held\n"
                "[   5] w1 resend #2                 -> ok, item 1 'a', "
-               "lease 1 until 30003\n"
+               "lease 1 until 30005\n"
                "[   6] p1 stat buns accepted leased -> ok, accepted 1, "
-               "leased 1\n");
+               "leased 1\n"
+               "[30004] p1 stat buns leased         -> ok, leased 1\n"
+               "[30005] p1 stat buns leased         -> ok, leased 0\n");
 }
 
 static void
@@ -158,6 +160,39 @@ static void test_restart__a_memory_queue_begins_anew(void **state)
                "[   6] p1 join buns         -> ok\n");
 }
 
+/* Its leases of before count in its credit. */
+static void test_restart__a_subscription_goes_on(void **state)
+{
+    (void)state;
+    world_says("[   0] w1 subscribe buns items 2 #s .. waits\n"
+               "[   1] p1 put buns 'a' 'b' 'c'      -> ok, items 1-3\n"
+               "       w1 subscribe #s              -> push 1: item 1 'a', "
+               "item 2 'b', leases 1-2 until 30001\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[   4] w1 hello resume              -> ok, session 1, "
+               "resumed\n"
+               "[   4] w1 held 1 2\n"
+               "[   4] w1 resend #s sequence 1      .. waits\n"
+               "[   5] w1 done 1                    -> ok\n"
+               "       w1 subscribe #s              -> push 2: item 3 'c', "
+               "lease 2:1 until 30005\n");
+}
+
+static void
+test_restart__a_dead_session_is_remembered_across_a_restart(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' #1 -> ok, item 1\n"
+               "[   1] p1 crashes\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[60000] p1 hello resume   -> ok, session 1, resumed\n"
+               "[60000] p1 held\n"
+               "[60000] p1 resend #1      -> ok, item 1\n"
+               "[60001] p1 put buns 'b'   -> ok, item 1048578\n");
+}
+
 const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__counters_and_places_survive, "S4.5.a S1.s"),
     CORE_TEST(test_restart__answers_are_rebuilt_from_the_facts,
@@ -170,5 +205,8 @@ const struct core_test core_tests_restart[] = {
               "S5.1.b"),
     CORE_TEST(test_restart__shutdown_is_durable, "S8.h"),
     CORE_TEST(test_restart__a_memory_queue_begins_anew, "S10.h S1.s"),
+    CORE_TEST(test_restart__a_subscription_goes_on, "S2.j S4.5.b"),
+    CORE_TEST(test_restart__a_dead_session_is_remembered_across_a_restart,
+              "S7.a S3.5.b"),
     CORE_TESTS_END,
 };

@@ -65,7 +65,8 @@ static void
 test_session__what_is_said_without_a_session_is_answered_gone(void **state)
 {
     (void)state;
-    world_says("[   0] p1 bye          -> ok\n"
+    world_says("[   0] p2 declare buns -> ok, created\n"
+               "[   0] p1 bye          -> ok\n"
                "[   1] p1 put buns 'a' .. waits\n"
                "       p1              -> gone, SESSION_GONE\n");
 }
@@ -153,6 +154,56 @@ static void test_session__a_resumed_session_says_what_it_holds(void **state)
                "[   6] w1 done 1           -> ok\n");
 }
 
+/* The answer never came, so the client says it again from a new address;
+ * once the session was used only its secret opens it. */
+static void test_session__a_hello_that_was_lost_is_repeated(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 hello        -> ok, session 1\n"
+               "[   1] p1 hello again  -> ok, session 1\n"
+               "[   2] p1 put buns 'a' -> ok, item 1\n"
+               "[   3] p1 hello again  -> EXISTS\n");
+}
+
+static void test_session__sessions_are_bounded(void **state)
+{
+    (void)state;
+    world_says("broker sessions_max 2\n"
+               "[   0] p1 hello -> ok, session 1\n"
+               "[   0] p2 hello -> ok, session 2\n"
+               "[   0] p3 hello -> QUOTA\n"
+               "[   1] p2 bye   -> ok\n"
+               "[   2] p3 hello -> ok, session 3\n");
+}
+
+static void
+test_session__the_end_of_an_old_connection_ends_nothing(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a'     -> ok, item 1\n"
+               "[   0] w1 get buns         -> ok, item 1 'a', lease 1 until "
+               "30000\n"
+               "[   1] w1 hello resume     -> ok, session 2, resumed\n"
+               "       w1 (old)            -> gone, SESSION_GONE\n"
+               "[   1] w1 held 1\n"
+               "[   2] w1 old closes\n"
+               "[1000] p1 stat buns leased -> ok, leased 1\n"
+               "[1001] w1 done 1           -> ok\n");
+}
+
+static void test_session__bye_ends_what_waits(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a'      -> ok, item 1\n"
+               "[   0] w1 get cakes         .. waits\n"
+               "[   0] w1 join buns         .. waits\n"
+               "[   1] w1 bye               -> ok\n"
+               "       w1 get cakes         -> CANCELLED\n"
+               "       w1 join buns         -> CANCELLED\n"
+               "[   2] p1 put cakes 'b'     -> ok, item cakes/1\n"
+               "[   3] p1 stat buns joiners -> ok, joiners 0\n");
+}
+
 /* The oldest dead session is forgotten first. */
 static void test_session__dead_sessions_are_bounded(void **state)
 {
@@ -193,6 +244,11 @@ const struct core_test core_tests_session[] = {
     CORE_TEST(test_session__traffic_renews_a_session, "S1.l"),
     CORE_TEST(test_session__no_common_version_no_session, "S10.g"),
     CORE_TEST(test_session__a_resumed_session_says_what_it_holds, "S1.m"),
+    CORE_TEST(test_session__a_hello_that_was_lost_is_repeated, "S1.k S3.5.a"),
+    CORE_TEST(test_session__sessions_are_bounded, "S3.5.f"),
+    CORE_TEST(test_session__the_end_of_an_old_connection_ends_nothing,
+              "S1.o S1.m"),
+    CORE_TEST(test_session__bye_ends_what_waits, "S1.n"),
     CORE_TEST(test_session__dead_sessions_are_bounded, "S7.c"),
     CORE_TESTS_END,
 };

@@ -119,7 +119,8 @@ static void test_settle__a_result_waits_for_who_asked(void **state)
                "[   4] p2 wait 1                   -> ok, done 'eaten with "
                "soy'\n"
                "[   5] p1 ack 1-3\n"
-               "[   6] p1 wait 1                   -> NOT_FOUND\n");
+               "[   6] p2 ack 1\n"
+               "[   7] p1 wait 1                   -> NOT_FOUND\n");
 }
 
 static void

@@ -118,7 +118,7 @@ test_subscribe__a_lost_push_is_sent_again_after_a_resume(void **state)
                "[   4] w1 held 1\n"
                "[   4] w1 resend #s sequence 1      .. waits\n"
                "       w1 subscribe #s              -> push 2: item 2 'b', "
-               "lease 2 until 30002\n"
+               "lease 2 until 30004\n"
                "[   5] w1 done 1 2                  -> ok x2\n"
                "[   6] p1 put buns 'c'              -> ok, item 3\n"
                "       w1 subscribe #s              -> push 3: item 3 'c', "

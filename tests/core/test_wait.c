@@ -69,9 +69,8 @@ static void test_wait__no_put_overtakes_a_waiting_one(void **state)
                "[   3] p2 put buns 'd' try          -> FULL\n"
                "[   4] w1 get buns                  -> ok, item 1 "
                "'aaaaaaaa', lease 1 until 30004\n"
-               "[   5] w1 done 1                    -> ok\n"
-               "[   6] w1 get buns 9 try            -> ok, item 2 'bbbbb', "
-               "item 3 'c', leases 2-3 until 30006\n");
+               "       p1 put buns 'bbbbb'          -> ok, item 2\n"
+               "       p2 put buns 'c'              -> ok, item 3\n");
 }
 
 static void test_wait__the_place_of_one_that_gave_up_is_free(void **state)
@@ -126,7 +125,8 @@ static void
 test_wait__a_cancel_that_overtakes_its_request_is_remembered(void **state)
 {
     (void)state;
-    world_says("[   0] w1 cancel next\n"
+    world_says("[   0] p1 declare buns -> ok, created\n"
+               "[   0] w1 cancel next\n"
                "[   1] w1 get buns     -> CANCELLED\n"
                "[   2] w1 get buns     .. waits\n"
                "[   3] p1 put buns 'a' -> ok, item 1\n"
@@ -204,6 +204,57 @@ static void test_wait__parked_bytes_have_a_cap_for_each_session(void **state)
                "parked_puts 6, parked_bytes 80000000\n");
 }
 
+static void test_wait__one_of_a_vector_may_be_cancelled(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns maxsize 1      -> ok, created\n"
+               "[   0] p1 put buns 'a' 'b' 'c' 'd' #v -> ok, item 1; 3 wait\n"
+               "[   1] p1 cancel #v+2\n"
+               "       p1 put #v                      -> CANCELLED\n"
+               "[   2] w1 get buns                    -> ok, item 1 'a', "
+               "lease 1 until 30002\n"
+               "       p1 put #v                      -> ok, item 2\n"
+               "[   3] w1 get buns                    -> ok, item 2 'b', "
+               "lease 2 until 30003\n"
+               "       p1 put #v                      -> ok, item 3\n"
+               "[   4] w1 get buns                    -> ok, item 3 'd', "
+               "lease 3 until 30004\n");
+}
+
+static void test_wait__a_body_that_comes_too_late_is_let_go(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns maxsize 1    -> ok, created\n"
+               "[   0] p1 put buns 'x'              -> ok, item 1\n"
+               "[   1] p1 put buns 'abc' no_body wait 50 #1 .. waits\n"
+               "[  51]\n"
+               "       p1 put #1                    -> FULL\n"
+               "[  60] p1 body #1 'abc'\n"
+               "[  61] w1 get buns                  -> ok, item 1 'x', "
+               "lease 1 until 30061\n"
+               "[  62] p1 put buns 'abc' no_body #2 .. waits\n"
+               "       p1 put #2                    -> send 1 bodies\n"
+               "[  63] p1 cancel #2\n"
+               "       p1 put #2                    -> CANCELLED\n"
+               "[  64] p1 body #2 'abc'\n"
+               "[  65] p1 stat buns ready parked_puts parked_bytes -> ok, "
+               "ready 0, parked_puts 0, parked_bytes 0\n");
+}
+
+/* The time was over while the broker was busy; the item that came first is
+ * handed over all the same. */
+static void
+test_wait__a_broker_that_was_busy_still_serves_who_waits(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 hello            -> ok, session 1\n"
+               "[   0] w1 get buns wait 50 .. waits\n"
+               "[  10] broker lags 100\n"
+               "[ 110] p1 put buns 'a'     -> ok, item 1\n"
+               "       w1 get buns wait 50 -> ok, item 1 'a', lease 1 until "
+               "30110\n");
+}
+
 const struct core_test core_tests_wait[] = {
     CORE_TEST(test_wait__put_waits_while_the_queue_is_full,
               "S3.1.a S3.1.c S3.1.d S3.1.e S3.1.g S3.4.d"),
@@ -226,5 +277,9 @@ const struct core_test core_tests_wait[] = {
     CORE_TEST(test_wait__a_put_without_body_is_asked_for_it, "S3.3.c"),
     CORE_TEST(test_wait__parked_bytes_have_a_cap_for_each_session,
               "S3.3.a S3.3.d"),
+    CORE_TEST(test_wait__one_of_a_vector_may_be_cancelled, "S3.2.a S2.b"),
+    CORE_TEST(test_wait__a_body_that_comes_too_late_is_let_go, "S3.3.c S3.1.e"),
+    CORE_TEST(test_wait__a_broker_that_was_busy_still_serves_who_waits,
+              "S3.1.b"),
     CORE_TESTS_END,
 };

@@ -74,6 +74,7 @@ struct world {
     uint64_t moved_most;        /* items that one step moved, at most */
     struct fact_log log;        /* of queues that are not in memory only */
     bool down;                  /* the broker is dead */
+    bool quick;                 /* no recount, no log: for very many steps */
     struct world_message *keep; /* of the next message; NULL = none */
     world_listen *listen;
     void *context; /* the listener's */
@@ -137,8 +138,13 @@ void world_hello(struct world *world,
                  struct world_client *client,
                  bool resume,
                  uint32_t protocol);
+/* The same from another peer, with the client id it already had. */
+void world_hello_again(struct world *world, struct world_client *client);
 /* A command that is not an operation. */
 void world_command(struct world *world, const struct bao_command *command);
+
+/* The clock moves on and the broker is late: it ticks at the next step. */
+void world_lag(struct world *world, uint64_t ms);
 
 /* Lets time pass up to and including `ms`. */
 void world_run(struct world *world, uint64_t ms);
