@@ -118,7 +118,7 @@ void broker_kill(struct test_broker *broker)
 
 void broker_forget(struct test_broker *broker)
 {
-    const char *names[] = {"socket", "log"};
+    const char *names[] = {"socket", "socket.lock", "log"};
     char path[128];
     broker_kill(broker);
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
