@@ -210,11 +210,11 @@ enum bao_scope {
 #define BAO_FLAG_RESUME      0x0080u /* HELLO: take up my session again */
 #define BAO_FLAG_NO_BODY     0x0100u /* PUT: lengths only; send when asked */
 /* Answers: */
-#define BAO_FLAG_MORE        0x1000u /* a row; others and the end follow */
-#define BAO_FLAG_DUPLICATE   0x2000u /* PUT: `id` is the first one's */
-#define BAO_FLAG_ASKED       0x4000u /* CANCEL_ITEM: leased, holder is asked */
-#define BAO_FLAG_RESUMED     0x8000u /* HELLO */
-#define BAO_FLAG_CREATED     0x10000u /* DECLARE */
+#define BAO_FLAG_MORE      0x1000u  /* a row; others and the end follow */
+#define BAO_FLAG_DUPLICATE 0x2000u  /* PUT: `id` is the first one's */
+#define BAO_FLAG_ASKED     0x4000u  /* CANCEL_ITEM: leased, holder is asked */
+#define BAO_FLAG_RESUMED   0x8000u  /* HELLO */
+#define BAO_FLAG_CREATED   0x10000u /* DECLARE */
 
 #define BAO_BIT(KEY) (UINT64_C(1) << BAO_KEY_##KEY)
 
