@@ -62,7 +62,8 @@ static void check_item(const struct bao_queue *queue,
     BAO_ASSERT(item->state != BAO_STATE_TAKEN || item->bytes == 0);
     BAO_ASSERT(item->header_bytes <= item->bytes);
     if (item->state == BAO_STATE_DEAD) {
-        BAO_ASSERT(item->tally == NULL && item->group == NULL);
+        BAO_ASSERT(item->tally == NULL);
+        BAO_ASSERT(item->group == NULL);
     }
     if (item->state == BAO_STATE_DELAYED) {
         BAO_ASSERT(bao_heap_is_listed(&item->timer.node) ||
@@ -86,8 +87,8 @@ static void check_items(const struct bao_queue *queue, struct sums *sums)
             break;
         }
         from = entry.key + 1;
-        BAO_ASSERT(item->state > BAO_STATE_NONE &&
-                   item->state <= BAO_STATE_TAKEN);
+        BAO_ASSERT(item->state > BAO_STATE_NONE);
+        BAO_ASSERT(item->state <= BAO_STATE_TAKEN);
         counts[item->state]++;
         bytes[item->state] += item->bytes;
         prepaid += item->lease != NULL && item->lease->token == 0;
@@ -175,7 +176,8 @@ static void check_lines(const struct bao_queue *queue, struct sums *sums)
         const struct bao_waiter *waiter =
             BAO_OF(link, struct bao_waiter, place);
         BAO_ASSERT(waiter->kind == BAO_WAITER_PUT);
-        BAO_ASSERT(waiter->queue == queue && waiter->request.count > 0);
+        BAO_ASSERT(waiter->queue == queue);
+        BAO_ASSERT(waiter->request.count > 0);
     }
     link = bao_list_first(&queue->gets);
     for (; link != NULL; link = bao_list_next(&queue->gets, link)) {
@@ -251,7 +253,8 @@ static void check_window(const struct bao_core *core,
     uint64_t subscriptions = 0;
     struct bao_request *request = bao_window_from(session, from);
     for (; request != NULL; request = bao_window_from(session, from)) {
-        BAO_ASSERT(request->first >= from && request->count > 0);
+        BAO_ASSERT(request->first >= from);
+        BAO_ASSERT(request->count > 0);
         from = request->first + request->count;
         BAO_ASSERT(from - 1 <= session->top);
         if (!request->waiting) {

@@ -96,7 +96,8 @@ static void open_pools(struct bao_core *core)
 enum baozi_status bao_core_open(const struct bao_core_config *config,
                                 struct bao_core **out)
 {
-    BAO_ASSERT(config != NULL && out != NULL);
+    BAO_ASSERT(config != NULL);
+    BAO_ASSERT(out != NULL);
     if (config->memory_bytes < MEMORY_BYTES_MIN || config->memory == NULL) {
         return BAOZI_NO_MEMORY;
     }
@@ -297,7 +298,8 @@ static void request(struct bao_core *core, struct bao_call *call)
 static void operation(struct bao_core *core, const struct bao_command *command)
 {
     const struct bao_operation *op = command->operation;
-    BAO_ASSERT(op != NULL && command->peer != 0);
+    BAO_ASSERT(op != NULL);
+    BAO_ASSERT(command->peer != 0);
     struct bao_session *session = bao_session_at(core, command->peer);
     if (session != NULL && !session->connected) {
         session = NULL; /* its connection was said to be closed */

@@ -35,7 +35,8 @@ struct bao_dedup *bao_dedup_take(struct bao_core *core,
                                  uint64_t first_id,
                                  uint64_t until_us)
 {
-    BAO_ASSERT(key.bytes > 0 && key.bytes <= BAO_KEY_BYTES_MAX);
+    BAO_ASSERT(key.bytes > 0);
+    BAO_ASSERT(key.bytes <= BAO_KEY_BYTES_MAX);
     struct bao_dedup *dedup = bao_dedup_find(core, queue, key);
     if (dedup == NULL) {
         dedup = bao_take_slot(core, &core->dedups_pool);

@@ -16,7 +16,8 @@
 static uint64_t draw(struct bao_core *core, uint64_t below)
 {
     uint64_t x = core->random;
-    BAO_ASSERT(x != 0 && below > 0);
+    BAO_ASSERT(x != 0);
+    BAO_ASSERT(below > 0);
     x ^= x >> 12;
     x ^= x << 25;
     x ^= x >> 27;
@@ -183,7 +184,8 @@ void bao_vector_open(struct bao_core *core,
                      struct bao_vector *vector,
                      uint32_t capacity)
 {
-    BAO_ASSERT(capacity > 0 && capacity <= BAO_STEP_ITEMS_MAX);
+    BAO_ASSERT(capacity > 0);
+    BAO_ASSERT(capacity <= BAO_STEP_ITEMS_MAX);
     *vector = (struct bao_vector){.capacity = capacity};
     vector->items = bao_scratch_take(core, capacity * sizeof(*vector->items));
 }

@@ -291,24 +291,24 @@ uint64_t bao_lease_left(const struct bao_core *core,
     return lease->until_us > core->now_us ? lease->until_us - core->now_us : 1;
 }
 
-bool bao_get_again(struct bao_core *core, struct bao_answer *answer_kept)
+bool bao_get_again(struct bao_core *core, struct bao_answer *kept)
 {
-    const uint32_t all = (uint32_t)answer_kept->leases.count;
+    const uint32_t all = (uint32_t)kept->leases.count;
     if (all == 0) {
         return false;
     }
     struct bao_lease **leases = bao_scratch_take(core, all * sizeof(*leases));
     struct bao_item **items = bao_scratch_take(core, all * sizeof(*items));
-    struct bao_link *link = bao_list_first(&answer_kept->leases);
+    struct bao_link *link = bao_list_first(&kept->leases);
     for (uint32_t i = 0; i < all; i++) {
         leases[i] = BAO_OF(link, struct bao_lease, of_answer);
         items[i] = leases[i]->item;
         bao_lease_prolong(core, leases[i]);
-        link = bao_list_next(&answer_kept->leases, link);
+        link = bao_list_next(&kept->leases, link);
     }
     const uint32_t run = bao_get_first_run(leases, all);
-    struct bao_grant grant = {.session = answer_kept->session,
-                              .rid = answer_kept->request.first,
+    struct bao_grant grant = {.session = kept->session,
+                              .rid = kept->request.first,
                               .lease_us = bao_lease_left(core, leases[0]),
                               .token = leases[0]->token,
                               .items = items,

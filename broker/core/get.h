@@ -17,7 +17,7 @@ void bao_subscribe_again(struct bao_core *core,
                          struct bao_waiter *waiter);
 /* The kept answer of a get, again, from the leases that are still valid.
  * False if there is none: then the request is new. */
-bool bao_get_again(struct bao_core *core, struct bao_answer *answer);
+bool bao_get_again(struct bao_core *core, struct bao_answer *kept);
 /* Those who came back stand in line again. */
 void bao_get_rejoin(struct bao_core *core, struct bao_waiter *waiter);
 

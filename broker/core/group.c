@@ -34,7 +34,8 @@ struct bao_group *bao_group_make(struct bao_core *core,
                                  struct bao_queue *queue,
                                  struct bao_span name)
 {
-    BAO_ASSERT(name.bytes > 0 && name.bytes <= BAO_GROUP_NAME_BYTES_MAX);
+    BAO_ASSERT(name.bytes > 0);
+    BAO_ASSERT(name.bytes <= BAO_GROUP_NAME_BYTES_MAX);
     uint64_t hash = name_hash(queue, name);
     struct bao_group *group = bao_take_slot(core, &core->groups_pool);
     bao_ledger_init(&group->ledger, bao_digest_mix(hash + 1));

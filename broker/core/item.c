@@ -97,7 +97,8 @@ void bao_item_move(struct bao_core *core,
 {
     struct bao_queue *queue = item->queue;
     const enum bao_state from = (enum bao_state)item->state;
-    BAO_ASSERT(from <= BAO_STATE_TAKEN && to <= BAO_STATE_TAKEN);
+    BAO_ASSERT(from <= BAO_STATE_TAKEN);
+    BAO_ASSERT(to <= BAO_STATE_TAKEN);
     BAO_ASSERT((arrows[from] >> to & 1) != 0);
 
     if (from != BAO_STATE_NONE) {

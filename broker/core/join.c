@@ -134,7 +134,8 @@ void bao_join_again(struct bao_core *core, const struct bao_answer *kept)
     struct counts counts;
     const size_t bytes = sizeof(counts.numbers);
     BAO_ASSERT(kept->verb == BAO_VERB_JOIN);
-    BAO_ASSERT(kept->extra != NULL && kept->extra->bytes >= bytes);
+    BAO_ASSERT(kept->extra != NULL);
+    BAO_ASSERT(kept->extra->bytes >= bytes);
     memcpy(counts.numbers, kept->extra->data, bytes);
     counts.errors = bao_scratch_copy(
         core,

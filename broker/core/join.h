@@ -16,6 +16,6 @@ void bao_join_due(struct bao_core *core, struct bao_waiter *waiter);
 /* True if its answer is only waiting for room. */
 bool bao_join_is_woken(const struct bao_waiter *waiter);
 /* A kept JOIN answer, again. */
-void bao_join_again(struct bao_core *core, const struct bao_answer *answer);
+void bao_join_again(struct bao_core *core, const struct bao_answer *kept);
 
 #endif

@@ -89,7 +89,8 @@ stream_unlist(struct bao_core *core, struct bao_lease *lease, bool settled)
 void bao_lease_end(struct bao_core *core, struct bao_item *item, bool settled)
 {
     struct bao_lease *lease = item->lease;
-    BAO_ASSERT(lease != NULL && lease->item == item);
+    BAO_ASSERT(lease != NULL);
+    BAO_ASSERT(lease->item == item);
     struct bao_tally *tally = lease->tally;
     struct bao_queue *queue = item->queue;
 
@@ -101,7 +102,8 @@ void bao_lease_end(struct bao_core *core, struct bao_item *item, bool settled)
     }
     bao_list_remove(&tally->session->leases, &lease->of_session);
     if ((lease->flags & BAO_LEASE_PREPAID) != 0) {
-        BAO_ASSERT(tally->prepaid > 0 && queue->reserved > 0);
+        BAO_ASSERT(tally->prepaid > 0);
+        BAO_ASSERT(queue->reserved > 0);
         tally->prepaid--;
         queue->reserved--;
     } else {

@@ -38,7 +38,8 @@ static bool refill(struct bao_core *core)
 static void give_piece(struct bao_core *core)
 {
     struct bao_cushion *piece = core->cushion;
-    BAO_ASSERT(piece != NULL && core->cushion_pieces > 0);
+    BAO_ASSERT(piece != NULL);
+    BAO_ASSERT(core->cushion_pieces > 0);
     BAO_MARK("a piece of the cushion is given up");
     core->cushion = piece->next;
     core->cushion_pieces--;
@@ -169,7 +170,8 @@ void bao_timer_set(struct bao_core *core,
                    uint64_t at_us,
                    uint64_t tie)
 {
-    BAO_ASSERT(kind != BAO_TIMER_NONE && kind != BAO_TIMER_WALL);
+    BAO_ASSERT(kind != BAO_TIMER_NONE);
+    BAO_ASSERT(kind != BAO_TIMER_WALL);
     if (at_us == BAO_NEVER) {
         bao_timer_stop(core, timer);
         return;

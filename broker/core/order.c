@@ -34,8 +34,7 @@ struct bao_item *bao_order_first(const struct bao_queue *queue)
         return entry == NULL ? NULL
                              : BAO_OF(entry->node, struct bao_item, order);
     }
-    BAO_ASSERT(false && "a kind");
-    return NULL;
+    bao_panic(__FILE__, __LINE__, "a kind");
 }
 
 struct bao_item *bao_order_worst(const struct bao_queue *queue)
@@ -68,8 +67,7 @@ struct bao_item *bao_order_take(struct bao_queue *queue,
         }
         return item;
     }
-    BAO_ASSERT(false && "a kind");
-    return NULL;
+    bao_panic(__FILE__, __LINE__, "a kind");
 }
 
 void bao_order_untake(struct bao_core *core,

@@ -115,6 +115,7 @@ void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_queue_set(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     core->digest -= bao_digest_queue(queue);
     queue->options = *fact->options;
     queue->level = level_of(core, fact->options);
@@ -127,6 +128,7 @@ void bao_store_queue_set(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_queue_shut(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     BAO_ASSERT(fact->state <= 2);
     core->digest -= bao_digest_queue(queue);
     queue->shut = (uint8_t)fact->state;
@@ -140,15 +142,20 @@ void bao_store_queue_shut(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     BAO_ASSERT(fact->queue == queue->incarnation);
     BAO_ASSERT(queue->items.count == 0);
-    BAO_ASSERT(queue->group_count == 0 && queue->dedup_count == 0);
-    BAO_ASSERT(queue->outcomes.count == 0 && queue->leases.count == 0);
-    BAO_ASSERT(queue->puts.count == 0 && queue->gets.count == 0);
+    BAO_ASSERT(queue->group_count == 0);
+    BAO_ASSERT(queue->dedup_count == 0);
+    BAO_ASSERT(queue->outcomes.count == 0);
+    BAO_ASSERT(queue->leases.count == 0);
+    BAO_ASSERT(queue->puts.count == 0);
+    BAO_ASSERT(queue->gets.count == 0);
     struct bao_link *link = bao_list_first(&queue->tallies);
     while (link != NULL) {
         struct bao_tally *tally = BAO_OF(link, struct bao_tally, of_queue);
-        BAO_ASSERT(tally->live == 0 && tally->uses == 0);
+        BAO_ASSERT(tally->live == 0);
+        BAO_ASSERT(tally->uses == 0);
         link = bao_list_next(&queue->tallies, link);
         bao_ledger_fini(core, &tally->ledger);
         bao_timer_stop(core, &tally->timer);
@@ -216,6 +223,7 @@ void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact)
 
 static void apply_forgotten(struct bao_core *core, const struct bao_fact *fact)
 {
+    BAO_ASSERT(core->fact_queue != NULL);
     if (fact->kind == BAO_FACT_GROUP_FORGOTTEN) {
         struct bao_group *group =
             bao_group_find(core, core->fact_queue, fact->name);
@@ -271,5 +279,5 @@ void bao_store_apply(struct bao_core *core, const struct bao_fact *fact)
     case BAO_FACT_DEDUP_FORGOTTEN: apply_forgotten(core, fact); return;
     case BAO_FACT_ANSWERED: bao_store_answered(core, fact); return;
     }
-    BAO_ASSERT(false && "a kind of fact");
+    bao_panic(__FILE__, __LINE__, "a kind of fact");
 }

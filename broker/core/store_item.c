@@ -14,9 +14,11 @@
 static struct bao_item *item_of(const struct bao_core *core, uint64_t id)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     BAO_ASSERT(id >> BAO_ID_SHIFT == queue->incarnation);
     struct bao_item *item = bao_tree_find(&queue->items, id & BAO_N_MASK);
-    BAO_ASSERT(item != NULL && item->id == id);
+    BAO_ASSERT(item != NULL);
+    BAO_ASSERT(item->id == id);
     return item;
 }
 
@@ -56,6 +58,7 @@ static void batch_open(struct bao_core *core,
                        struct batch *batch)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     *batch = (struct batch){.tally = NULL};
     if (fact->session != 0) {
         struct bao_session *session = bao_session_of(core, fact->session);
@@ -133,6 +136,7 @@ static void put_one(struct bao_core *core,
 void bao_store_put(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     struct batch batch;
     BAO_ASSERT(fact->count > 0);
     BAO_ASSERT((fact->first_id & BAO_N_MASK) > queue->last);
@@ -168,6 +172,7 @@ void bao_store_ready(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_leased(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     struct bao_session *session = bao_session_of(core, fact->session);
     BAO_ASSERT(session != NULL);
     BAO_ASSERT(fact->count > 0);
@@ -239,6 +244,7 @@ static void doomed_set(struct bao_item *item, bool doomed)
 void bao_store_returned(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     struct bao_text *error = bao_text_make(core, fact->error);
     uint64_t retried = 0;
     for (uint32_t i = 0; i < fact->count; i++) {
@@ -269,6 +275,7 @@ void bao_store_returned(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_taken(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
         core->digest -= bao_digest_item(item);
@@ -345,8 +352,7 @@ static enum bao_ending ending_of(uint16_t state)
     case BAO_STATE_LEASED:
     case BAO_STATE_TAKEN: break;
     }
-    BAO_ASSERT(false && "a final state");
-    return BAO_ENDING_DONE;
+    bao_panic(__FILE__, __LINE__, "a final state");
 }
 
 /* Keeps how it ended if somebody may ask, and tells those who wait. */
@@ -375,6 +381,7 @@ static void keep_outcome(struct bao_core *core,
 void bao_store_settled(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     const enum bao_ending ending = ending_of(fact->state);
     BAO_ASSERT(fact->state != BAO_STATE_DEAD);
     for (uint32_t i = 0; i < fact->count; i++) {
@@ -402,6 +409,7 @@ void bao_store_settled(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_dead(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     struct bao_text *error = bao_text_make(core, fact->error);
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
@@ -463,6 +471,7 @@ void bao_store_cancel_asked(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_prepaid(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
+    BAO_ASSERT(queue != NULL);
     BAO_ASSERT(queue->options.accounting == BAO_ACCOUNTING_COUNT);
     BAO_ASSERT(fact->count == 1);
     counts_change(core, queue, &queue->prepaid, 1);

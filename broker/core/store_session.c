@@ -92,7 +92,8 @@ static void session_free(struct bao_core *core, struct bao_session *session)
 void bao_store_ended(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_session *session = bao_session_of(core, fact->session);
-    BAO_ASSERT(session != NULL && session->state == BAO_SESSION_LIVE);
+    BAO_ASSERT(session != NULL);
+    BAO_ASSERT(session->state == BAO_SESSION_LIVE);
     BAO_ASSERT(core->live_sessions > 0);
     core->live_sessions--;
     if (fact->cause == BAO_CAUSE_BYE) {
@@ -120,7 +121,8 @@ void bao_store_ended(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_revived(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_session *session = bao_session_of(core, fact->session);
-    BAO_ASSERT(session != NULL && session->state == BAO_SESSION_DEAD);
+    BAO_ASSERT(session != NULL);
+    BAO_ASSERT(session->state == BAO_SESSION_DEAD);
     BAO_ASSERT(core->dead_answers >= session->answers);
     core->digest -= bao_digest_session(session);
     session->state = BAO_SESSION_LIVE;
@@ -139,14 +141,16 @@ void bao_store_revived(struct bao_core *core, const struct bao_fact *fact)
 void bao_store_forgotten(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_session *session = bao_session_of(core, fact->session);
-    BAO_ASSERT(session != NULL && session->state == BAO_SESSION_DEAD);
+    BAO_ASSERT(session != NULL);
+    BAO_ASSERT(session->state == BAO_SESSION_DEAD);
     session_free(core, session);
 }
 
 void bao_store_acked(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_session *session = bao_session_of(core, fact->session);
-    BAO_ASSERT(session != NULL && fact->count % 2 == 0);
+    BAO_ASSERT(session != NULL);
+    BAO_ASSERT(fact->count % 2 == 0);
     for (uint32_t i = 0; i < fact->count; i += 2) {
         bao_answer_ack(core, session, fact->ids[i], fact->ids[i + 1]);
     }

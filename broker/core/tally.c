@@ -166,7 +166,8 @@ void bao_tally_tidy(struct bao_core *core, struct bao_tally *tally)
         tally->outcomes.count > 0 || tally->ledger.joiners.count > 0) {
         return;
     }
-    BAO_ASSERT(tally->leases.count == 0 && tally->prepaid == 0);
+    BAO_ASSERT(tally->leases.count == 0);
+    BAO_ASSERT(tally->prepaid == 0);
     BAO_ASSERT(tally->gets.count == 0);
     bao_ledger_fini(core, &tally->ledger);
     bao_timer_stop(core, &tally->timer);

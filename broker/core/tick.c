@@ -46,8 +46,7 @@ static struct bao_fate fate_of(struct bao_core *core, struct bao_item *item)
     case BAO_STATE_DROPPED:
     case BAO_STATE_PURGED: break;
     }
-    BAO_ASSERT(false && "an item with a timer");
-    return (struct bao_fate){.kind = BAO_FACT_ITEM_READY};
+    bao_panic(__FILE__, __LINE__, "an item with a timer");
 }
 
 static void forget_group(struct bao_core *core, const struct bao_group *group)
@@ -121,7 +120,7 @@ static void due_other(struct bao_core *core, struct bao_timer *timer)
     case BAO_TIMER_ITEM:
     case BAO_TIMER_WALL: break;
     }
-    BAO_ASSERT(false && "a kind of timer");
+    bao_panic(__FILE__, __LINE__, "a kind of timer");
 }
 
 /* Items whose not-before of the wall clock came. */

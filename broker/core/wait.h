@@ -12,6 +12,6 @@ void bao_watch_wake(struct bao_core *core);
 /* A waiter gives up. */
 void bao_watch_leave(struct bao_core *core, struct bao_waiter *waiter);
 /* A kept WAIT answer, again. */
-void bao_wait_again(struct bao_core *core, const struct bao_answer *answer);
+void bao_wait_again(struct bao_core *core, const struct bao_answer *kept);
 
 #endif

@@ -87,7 +87,8 @@ void bao_waiter_shrink(struct bao_core *core,
                        struct bao_waiter *waiter,
                        uint32_t count)
 {
-    BAO_ASSERT(count > 0 && count <= waiter->request.count);
+    BAO_ASSERT(count > 0);
+    BAO_ASSERT(count <= waiter->request.count);
     if (count == waiter->request.count) {
         bao_waiter_end(core, waiter);
         return;
@@ -256,7 +257,7 @@ void bao_waiter_due(struct bao_core *core, struct bao_waiter *waiter)
     case BAO_WAITER_SUBSCRIBE:
     case BAO_WAITER_CHORE: break;
     }
-    BAO_ASSERT(false && "a waiter with a deadline");
+    bao_panic(__FILE__, __LINE__, "a waiter with a deadline");
 }
 
 void bao_waiter_cancel(struct bao_core *core,
@@ -274,6 +275,7 @@ void bao_waiter_cancel(struct bao_core *core,
         BAO_MARK("one put of a waiting vector is cancelled");
         one = bao_put_split(core, waiter, rid);
     }
-    BAO_ASSERT(one->request.first == rid && one->request.count == 1);
+    BAO_ASSERT(one->request.first == rid);
+    BAO_ASSERT(one->request.count == 1);
     bao_waiter_refuse(core, one, BAOZI_CANCELLED, bao_span_of(NULL, 0));
 }

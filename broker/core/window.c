@@ -136,7 +136,8 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
 {
     struct bao_session *session = bao_tree_find(&core->sessions, fact->session);
     BAO_ASSERT(session != NULL);
-    BAO_ASSERT(fact->rid > 0 && fact->verb != 0);
+    BAO_ASSERT(fact->rid > 0);
+    BAO_ASSERT(fact->verb != 0);
     /* A get whose leases are all gone is new under the same number. */
     bao_answer_ack(core, session, fact->rid, fact->rid + count - 1);
     struct bao_answer next = {.request = {.first = fact->rid, .count = count}};
@@ -180,7 +181,8 @@ split_after(struct bao_core *core, struct bao_answer *answer, uint64_t last)
     uint32_t kept = (uint32_t)(last - answer->request.first) + 1;
     uint32_t moved = answer->request.count - kept;
     struct bao_session *session = answer->session;
-    BAO_ASSERT(moved > 0 && moved < answer->request.count);
+    BAO_ASSERT(moved > 0);
+    BAO_ASSERT(moved < answer->request.count);
     BAO_ASSERT(answer->leases.count == 0);
 
     core->digest -= bao_digest_answer(answer);

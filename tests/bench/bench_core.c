@@ -8,14 +8,14 @@
  *
  *   build/tests/bench/bench_core [SECONDS [BACKLOG]]    0.4 and 1,000,000
  */
-#include "broker/core/core.h"
-#include "common/check.h"
-
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <time.h>
+
+#include "broker/core/core.h"
+#include "common/check.h"
 
 #define MEMORY_BYTES ((size_t)1 << 30)
 #define BATCH_MAX    64u
@@ -85,9 +85,8 @@ static void step(struct bench *bench, const struct bao_operation *op)
     read_answers(bench, &out);
 }
 
-static struct bao_operation *operation_new(struct bao_operation *op,
-                                           uint64_t verb,
-                                           uint64_t rid)
+static struct bao_operation *
+operation_new(struct bao_operation *op, uint64_t verb, uint64_t rid)
 {
     op->present = 0;
     op->options = NULL;
@@ -104,7 +103,9 @@ static void put(struct bench *bench, struct bao_operation *op, uint32_t count)
     (void)operation_new(op, BAO_VERB_PUT, bench->rid);
     BAO_SET(op, LENGTHS, lengths, bao_span_of(bench->lengths, 4u * count));
     if (bench->priorities[0] != 0) {
-        BAO_SET(op, PRIORITIES, priorities,
+        BAO_SET(op,
+                PRIORITIES,
+                priorities,
                 bao_span_of(bench->priorities, 4u * count));
     }
     step(bench, op);
@@ -154,15 +155,15 @@ static void hello(struct bench *bench, struct bao_operation *op)
     step(bench, op);
 }
 
-static void declare(struct bench *bench,
-                    struct bao_operation *op,
-                    enum bao_kind kind)
+static void
+declare(struct bench *bench, struct bao_operation *op, enum bao_kind kind)
 {
-    struct bao_queue_options options = {.present = BAO_OPTION_BIT(KIND),
-                                        .kind = kind};
-    (void)operation_new(op, BAO_VERB_DECLARE, bench->rid);
-    op->options = &options;
-    step(bench, op);
+    const struct bao_queue_options options = {.present = BAO_OPTION_BIT(KIND),
+                                              .kind = kind};
+    struct bao_operation request = {.options = NULL};
+    (void)operation_new(&request, BAO_VERB_DECLARE, bench->rid);
+    request.options = &options;
+    step(bench, &request);
     ack(bench, op, bench->rid, bench->rid);
     bench->rid++;
 }
@@ -255,12 +256,17 @@ static void run(enum bao_kind kind, uint32_t batch, uint64_t backlog, double s)
 int main(int count, char **words)
 {
     const double seconds = count > 1 ? strtod(words[1], NULL) : 0.4;
-    const uint64_t backlog =
-        count > 2 ? strtoull(words[2], NULL, 10) : 1000000;
+    const uint64_t backlog = count > 2 ? strtoull(words[2], NULL, 10) : 1000000;
     printf("put/get/done cycles through bao_core_step(), %u-byte items\n",
            ITEM_BYTES);
-    printf("%-8s %5s %9s %9s %8s %7s %9s\n", "kind", "batch", "backlog",
-           "million/s", "ns/item", "facts", "core B/it");
+    printf("%-8s %5s %9s %9s %8s %7s %9s\n",
+           "kind",
+           "batch",
+           "backlog",
+           "million/s",
+           "ns/item",
+           "facts",
+           "core B/it");
     for (unsigned kind = 0; kind <= BAO_KIND_PRIORITY; kind++) {
         run((enum bao_kind)kind, 1, 0, seconds);
         run((enum bao_kind)kind, BATCH_MAX, 0, seconds);
