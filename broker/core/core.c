@@ -346,6 +346,7 @@ static void start(struct bao_core *core)
     core->started = true;
     struct bao_fact *fact = bao_fact_new(core, BAO_FACT_EPOCH);
     fact->epoch = core->config.epoch;
+    fact->token = core->config.first_n;
     bao_decide(core, fact);
     bao_session_restart(core);
 }

@@ -15,7 +15,7 @@
 #include "common/operation.h"
 
 enum bao_fact_kind {
-    BAO_FACT_EPOCH = 1,       /* epoch, time_us: a start */
+    BAO_FACT_EPOCH = 1,       /* epoch, token = first_n: a start */
     BAO_FACT_SESSION_OPENED,  /* session, client, secret, host, pid, program */
     BAO_FACT_SESSION_ENDED,   /* session, cause: dead (remembered) or bye */
     BAO_FACT_SESSION_REVIVED, /* session: a dead one came back */

@@ -155,6 +155,9 @@ static void serve_get(struct bao_core *core, struct bao_waiter *waiter)
                               .bytes = waiter->bytes,
                               .flags = waiter->flags,
                               .lease_us = waiter->lease_us};
+    if (!bao_grant_ready(core, queue)) {
+        return;
+    }
     bao_waiter_end(core, waiter);
     bool granted = bao_grant(core, queue, &grant);
     BAO_ASSERT(granted);

@@ -9,6 +9,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
 #include "broker/core/session.h"
+#include "broker/core/settle.h"
 #include "common/texts.h"
 
 /* What the items of one message sum up to. */
@@ -43,6 +44,26 @@ load_add(struct load *load, const struct bao_item *item, uint64_t bytes_max)
     return true;
 }
 
+static bool is_expired(const struct bao_core *core, const struct bao_item *item)
+{
+    return item->expires_us != 0 && item->expires_us <= core->now_us;
+}
+
+bool bao_grant_ready(struct bao_core *core, struct bao_queue *queue)
+{
+    while (queue->counts[BAO_STATE_READY] > 0 && core->budget > 0) {
+        struct bao_item *item = bao_order_first(queue);
+        BAO_ASSERT(item != NULL);
+        if (!is_expired(core, item)) {
+            return true;
+        }
+        BAO_MARK("an item expires just before it would be handed out");
+        core->budget--;
+        bao_settle_one(core, item, BAO_STATE_EXPIRED);
+    }
+    return false;
+}
+
 static uint32_t
 collect(struct bao_core *core, struct bao_queue *queue, struct bao_grant *grant)
 {
@@ -55,7 +76,7 @@ collect(struct bao_core *core, struct bao_queue *queue, struct bao_grant *grant)
             break;
         }
         BAO_ASSERT(item->state == BAO_STATE_READY);
-        if (!load_add(&load, item, grant->bytes)) {
+        if (is_expired(core, item) || !load_add(&load, item, grant->bytes)) {
             bao_order_untake(core, queue, item);
             break;
         }
@@ -69,6 +90,9 @@ bool bao_grant(struct bao_core *core,
                struct bao_queue *queue,
                struct bao_grant *grant)
 {
+    if (!bao_grant_ready(core, queue)) {
+        return false;
+    }
     uint64_t most = queue->counts[BAO_STATE_READY];
     BAO_ASSERT(queue->reserved <= queue->prepaid);
     const uint64_t ahead =
@@ -78,9 +102,7 @@ bool bao_grant(struct bao_core *core,
     if (ahead > 0 && most > ahead) {
         most = ahead;
     }
-    if (most == 0) {
-        return false;
-    }
+    BAO_ASSERT(most > 0);
     grant->most = (uint32_t)most;
     grant->items = bao_scratch_take(core, grant->most * sizeof(*grant->items));
     grant->count = collect(core, queue, grant);

@@ -93,6 +93,7 @@ void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact)
     queue->options = *fact->options;
     queue->level = level_of(core, fact->options);
     queue->made_us = fact->time_us;
+    queue->last = core->first_n;
     queue->indexed = queue->options.overflow == BAO_OVERFLOW_DROP_OLDEST;
     queue_init(core, queue);
     core->digest -= bao_digest_core(core);
@@ -195,7 +196,8 @@ void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact)
     BAO_ASSERT(fact->epoch >= core->epoch);
     core->digest -= bao_digest_core(core);
     core->epoch = fact->epoch;
-    core->token = 0;
+    core->token = fact->token;
+    core->first_n = fact->token;
     if (core->last_incarnation + 1 < fact->epoch) {
         /* A broker without a log remembers none; epochs grow all the same. */
         core->last_incarnation = fact->epoch - 1;

@@ -158,7 +158,7 @@ static void refuse(struct bao_core *core,
                    const struct bao_queue *queue)
 {
     const struct bao_operation *op = call->operation;
-    if (bao_has(op, BAO_BIT(EPOCH)) && op->epoch != core->epoch &&
+    if (bao_has(op, BAO_BIT(BOOT)) && op->boot != core->config.boot &&
         (queue == NULL || queue->level == BAO_LEVEL_MEMORY)) {
         bao_refuse(core,
                    call,
