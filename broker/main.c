@@ -23,11 +23,14 @@
 #include "common/poison.h"
 #include "common/random.h"
 #include "common/text.h"
+#include "common/time.h"
 
 #define PROGRAM        "baozi-broker"
 #define LINGER_MS      500 /* for last answers to leave */
 #define GATEWAY_LEAST  (UINT64_C(64) << 20)
 #define PAGE_BYTES     UINT64_C(4096)
+#define MINUTE_US      UINT64_C(60000000)
+#define MINUTE_OF_2026 UINT64_C(29453760) /* since 1970 */
 #define FRAME_MAP_FROM (128 * 1024)
 
 struct broker {
@@ -74,8 +77,27 @@ static size_t two_fifths(uint64_t bytes)
     return (size_t)(bytes / 5 * 2 / PAGE_BYTES * PAGE_BYTES);
 }
 
+/*
+ * Without a log nobody remembers earlier starts, yet tokens must grow and ids
+ * must not come again. The epoch is the minute since 2026 (24 bits last until
+ * 2057); within a minute a start counts on from its microseconds times 2^14,
+ * which no earlier start of that minute has reached: it would have had to hand
+ * out 16 items in each nanosecond.
+ */
+static uint64_t start_epoch(uint64_t wall_us)
+{
+    const uint64_t minute = wall_us / MINUTE_US;
+    return minute > MINUTE_OF_2026 ? (minute - MINUTE_OF_2026) & 0xffffffu : 1;
+}
+
+static uint64_t start_first_n(uint64_t wall_us)
+{
+    return wall_us % MINUTE_US << 14;
+}
+
 static bool open_core(struct broker *broker)
 {
+    const uint64_t wall_us = bao_time_wall_us();
     uint64_t limit = broker->config.memory_bytes;
     broker->core_bytes = two_fifths(limit);
     broker->core_memory = mmap(NULL,
@@ -95,7 +117,8 @@ static bool open_core(struct broker *broker)
         .parked_bytes_max = limit / 16,
         .now_us = bao_clock_now_us(&broker->clock),
         .wall_offset_us = bao_clock_wall_offset_us(&broker->clock),
-        .epoch = 1,
+        .epoch = start_epoch(wall_us),
+        .first_n = start_first_n(wall_us),
         .boot = bao_random_number(),
         .seed = bao_random_number(),
         .level = bao_journal_level(&broker->journal),

@@ -79,7 +79,7 @@ struct bao_request {
     uint64_t submitted_us;  /* when it was given to us */
     uint64_t sent_us;       /* when it was sent last */
     uint64_t due_us;        /* of the next timer; see dialogue_timer.c */
-    uint64_t epoch;         /* the broker's, when first sent */
+    uint64_t boot;          /* the broker's, when first sent */
     uint64_t sequence;      /* SUBSCRIBE: last delivery that came */
     uint64_t message;       /* number of the message it went in */
     uint64_t credit_bytes;  /* put credit that it uses */

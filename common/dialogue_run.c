@@ -201,10 +201,10 @@ static void start_operation(struct bao_dialogue *d,
         BAO_SET(op, WAIT_MS, wait_ms, wait_ms_left(first, now_us));
     }
     if (op->verb == BAO_VERB_JOIN || op->verb == BAO_VERB_WAIT) {
-        if (first->epoch == 0) {
-            first->epoch = d->epoch;
-        } else if (first->epoch != d->epoch) {
-            BAO_SET(op, EPOCH, epoch, first->epoch);
+        if (first->boot == 0) {
+            first->boot = d->boot;
+        } else if (first->boot != d->boot) {
+            BAO_SET(op, BOOT, boot, first->boot);
         }
     }
     if (op->verb == BAO_VERB_SUBSCRIBE && first->sequence > 0) {

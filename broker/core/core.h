@@ -27,12 +27,12 @@ struct bao_core_config {
     uint64_t body_bytes_max; /* payload bytes it may let in */
     uint64_t parked_bytes_max;
     uint64_t now_us;
-    int64_t wall_offset_us;       /* wall clock - broker time */
-    uint64_t epoch;               /* 1 at the first start, more at each */
+    int64_t wall_offset_us; /* wall clock - broker time */
+    uint64_t epoch;         /* 1 at the first start, more at each */
     uint64_t first_n; /* numbers of tokens and of new queues' items lie above
                          it; 0 but where two starts may share an epoch */
-    uint64_t boot;                /* random: tells this start from others */
-    uint64_t seed;                /* of backoff jitter */
+    uint64_t boot;    /* random: tells this start from others */
+    uint64_t seed;    /* of backoff jitter */
     enum bao_level level;         /* the strongest that the journal offers */
     uint32_t answers_max;         /* a session; 0 = BAO_ANSWERS_MAX */
     uint32_t waiting_max;         /* a session; 0 = BAO_WAITING_MAX */

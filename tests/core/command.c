@@ -30,7 +30,7 @@ static const struct keyword numbers[] = {
     KEYWORD("ttl", TTL_MS, ttl_ms),
     KEYWORD("window", DEDUP_WINDOW_MS, dedup_window_ms),
     KEYWORD("rate", RATE, rate),
-    KEYWORD("epoch", EPOCH, epoch),
+    KEYWORD("boot", BOOT, boot),
     KEYWORD("sequence", SEQUENCE, sequence),
     KEYWORD("session", SESSION, session),
     KEYWORD("had_done", DONE, done),

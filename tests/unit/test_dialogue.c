@@ -140,7 +140,7 @@ test_dialogue__ends_changes_when_the_session_is_forgotten(void **state)
 }
 
 /* Note 11: an in-memory broker that restarted has nothing of it; a join that
- * was begun before says so with its epoch. */
+ * was begun before says so with its boot. */
 static void
 test_dialogue__sends_all_again_to_a_broker_that_restarted(void **state)
 {
@@ -158,7 +158,7 @@ test_dialogue__sends_all_again_to_a_broker_that_restarted(void **state)
     world_send(&world);
     world_story(&world,
                 "! welcomed\n"
-                "> JOIN rid=1 queue=buns epoch=3\n"
+                "> JOIN rid=1 queue=buns boot=99\n"
                 "> PUT rid=2 queue=buns lengths=3\n> --\n");
 }
 
