@@ -265,6 +265,15 @@ static struct bao_waiter *any_waiter(struct bao_queue *queue)
     return NULL;
 }
 
+/* The queue's other long work ends now: it sees that the queue goes. */
+static void wake_chores(struct bao_core *core, struct bao_queue *queue)
+{
+    struct bao_link *link = bao_list_first(&queue->chores);
+    for (; link != NULL; link = bao_list_next(&queue->chores, link)) {
+        bao_chore_due(core, BAO_OF(link, struct bao_chore, of_queue));
+    }
+}
+
 static bool delete_slice(struct bao_core *core, struct bao_chore *chore)
 {
     struct bao_queue *queue = chore->queue;
@@ -274,6 +283,7 @@ static bool delete_slice(struct bao_core *core, struct bao_chore *chore)
     }
     BAO_ASSERT(queue->items.count == 0);
     bao_join_serve(core, queue);
+    wake_chores(core, queue);
     if (queue->joiners > 0 || core->woken_watches.count > 0 ||
         queue->chores.count > 1) {
         core->awake = true;
