@@ -112,7 +112,9 @@ purge_slice(struct bao_core *core, struct bao_chore *chore, unsigned states)
             break;
         }
         chore->cursor = (item->id & BAO_N_MASK) + 1;
-        chore->moved++;
+        /* The dead of a queue that goes were counted before. */
+        chore->moved +=
+            chore->kind != BAO_CHORE_DELETE || item->state != BAO_STATE_DEAD;
         core->budget--;
         struct bao_fate fate = {.kind = BAO_FACT_DEAD_FORGOTTEN};
         if (item->state != BAO_STATE_DEAD) {

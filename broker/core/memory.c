@@ -11,6 +11,8 @@ struct bao_cushion {
     struct bao_cushion *next;
 };
 
+#define LEASE_OVERHEAD 8u /* a lease's share of its pool's chunk */
+
 _Static_assert(BAO_CUSHION_BYTES_MIN % BAO_CUSHION_PIECE_BYTES == 0,
                "the cushion is whole pieces");
 
@@ -56,9 +58,22 @@ bool bao_memory_open(struct bao_core *core)
     return refill(core);
 }
 
+/* What it takes to hand out every item that is not leased now. */
+static size_t lease_bytes(const struct bao_core *core)
+{
+    BAO_ASSERT(core->items.taken >= core->leases.taken);
+    return (core->items.taken - core->leases.taken) *
+           (sizeof(struct bao_lease) + LEASE_OVERHEAD);
+}
+
 bool bao_memory_admits(struct bao_core *core)
 {
-    return is_whole(core) || refill(core);
+    if (!is_whole(core) && !refill(core)) {
+        return false;
+    }
+    const size_t left =
+        bao_arena_capacity(core->arena) - bao_arena_used(core->arena);
+    return left >= lease_bytes(core);
 }
 
 size_t bao_memory_spared(const struct bao_core *core)

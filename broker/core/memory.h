@@ -3,8 +3,9 @@
  *
  * A cushion (a sixteenth of the memory, at least 4 MiB) is set aside in pieces
  * of 64 KiB, so that it is found again in memory that is not in one block.
- * Growth is admitted only while it is whole (bao_memory_admits()), so what was
- * admitted, and all that settles, finds memory: pieces are given up when the
+ * Growth is admitted only while it is whole and every item that is there could
+ * still be leased (bao_memory_admits()), so what was admitted, and all that
+ * hands out or settles, finds memory: pieces are given up when the
  * arena is empty, and taken back as soon as they fit again.
  */
 #ifndef BAO_CORE_MEMORY_H
