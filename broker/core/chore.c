@@ -22,7 +22,9 @@ struct bao_chore *bao_chore_new(struct bao_core *core,
                                 enum bao_chore_kind kind,
                                 struct bao_queue *queue)
 {
-    if (!bao_waiter_admits(core, call)) {
+    /* Most of this work sets memory free, so that it needs none beyond the
+     * reserve. */
+    if (!bao_waiter_has_place(core, call)) {
         return NULL;
     }
     struct bao_chore *chore = bao_take(core, sizeof(*chore));
@@ -112,9 +114,7 @@ purge_slice(struct bao_core *core, struct bao_chore *chore, unsigned states)
             break;
         }
         chore->cursor = (item->id & BAO_N_MASK) + 1;
-        /* The dead of a queue that goes were counted before. */
-        chore->moved +=
-            chore->kind != BAO_CHORE_DELETE || item->state != BAO_STATE_DEAD;
+        chore->moved++;
         core->budget--;
         struct bao_fate fate = {.kind = BAO_FACT_DEAD_FORGOTTEN};
         if (item->state != BAO_STATE_DEAD) {

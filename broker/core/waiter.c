@@ -15,7 +15,7 @@
 #include "broker/core/tally.h"
 #include "broker/core/wait.h"
 
-bool bao_waiter_admits(struct bao_core *core, const struct bao_call *call)
+bool bao_waiter_has_place(struct bao_core *core, const struct bao_call *call)
 {
     const struct bao_session *session = call->session;
     if (session->waiting + call->count > core->config.waiting_max) {
@@ -26,6 +26,14 @@ bool bao_waiter_admits(struct bao_core *core, const struct bao_call *call)
                    bao_span_of(NULL, 0),
                    BAO_LITERAL("this session has too many requests waiting; "
                                "let some be answered first"));
+        return false;
+    }
+    return true;
+}
+
+bool bao_waiter_admits(struct bao_core *core, const struct bao_call *call)
+{
+    if (!bao_waiter_has_place(core, call)) {
         return false;
     }
     if (!bao_memory_admits(core)) {

@@ -7,8 +7,10 @@
 
 #include "broker/core/out.h"
 
-/* True if the session may have `count` more waiting requests; else the call
+/* True if the session may have so many more waiting requests; else the call
  * is refused with QUOTA. */
+bool bao_waiter_has_place(struct bao_core *core, const struct bao_call *call);
+/* The same, and there is memory for what grows. */
 bool bao_waiter_admits(struct bao_core *core, const struct bao_call *call);
 /* A waiter for the call's requests, in the window; its timer follows
  * WAIT_MS. The caller puts it into its line. */
