@@ -236,7 +236,6 @@ void bao_get_serve(struct bao_core *core, struct bao_queue *queue)
         if (!open && !core->draining) {
             if (bao_memory_is_low(core) &&
                 !bao_link_is_listed(&queue->starved)) {
-                BAO_MARK("gets wait for memory");
                 bao_list_push(&core->starved, &queue->starved);
             }
             break;

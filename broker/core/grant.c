@@ -57,7 +57,6 @@ bool bao_grant_ready(struct bao_core *core, struct bao_queue *queue)
         if (!is_expired(core, item)) {
             return true;
         }
-        BAO_MARK("an item expires just before it would be handed out");
         core->budget--;
         bao_settle_one(core, item, BAO_STATE_EXPIRED);
     }

@@ -42,7 +42,6 @@ static void give_piece(struct bao_core *core)
     struct bao_cushion *piece = core->cushion;
     BAO_ASSERT(piece != NULL);
     BAO_ASSERT(core->cushion_pieces > 0);
-    BAO_MARK("a piece of the cushion is given up");
     core->cushion = piece->next;
     core->cushion_pieces--;
     bao_arena_give(core->arena, piece);

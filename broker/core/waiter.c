@@ -212,7 +212,6 @@ void bao_waiter_refuse(struct bao_core *core,
 static void due_put(struct bao_core *core, struct bao_waiter *waiter)
 {
     if (waiter->asked && waiter->until_us > core->now_us) {
-        BAO_MARK("a body that was asked for did not come");
         bao_waiter_refuse(core,
                           waiter,
                           BAOZI_QUOTA,
