@@ -8,6 +8,8 @@
 
 #include "tests/lib/unit.h"
 
+#define STORAGE_BYTES ((size_t)20 * 1024 * 1024)
+
 #define KEYWORD(word, KEY, field)                                   \
     {                                                               \
         (word), BAO_BIT(KEY), offsetof(struct bao_operation, field) \
@@ -120,6 +122,7 @@ static const struct {
 static char *store(struct command *command, const char *data, size_t bytes)
 {
     char *at = command->storage + command->storage_bytes;
+    assert_true(bytes < STORAGE_BYTES - command->storage_bytes);
     command->storage_bytes += bytes + 1;
     memcpy(at, data, bytes);
     at[bytes] = '\0';
@@ -274,6 +277,7 @@ static void add_payload(struct command *command, const char *word)
     size_t bytes = (size_t)(last - word - 1);
     uint64_t times = last[1] == '*' ? strtoull(last + 2, NULL, 10) : 1;
     char *to = command->storage + command->storage_bytes;
+    assert_true(times * bytes + 100 < STORAGE_BYTES - command->storage_bytes);
     size_t header_bytes = write_header(word, to);
     for (uint64_t i = 0; i < times; i++) {
         memcpy(to + header_bytes + i * bytes, word + 1, bytes);
@@ -582,6 +586,9 @@ static void set_columns(struct command *command)
     }
 }
 
+/* Words and payloads of the command that was read last. */
+static char storage[STORAGE_BYTES];
+
 void command_read(struct command *command,
                   const struct world *world,
                   const struct world_client *client,
@@ -593,8 +600,7 @@ void command_read(struct command *command,
     uint64_t optional = 0;
     uint64_t answer = 0;
     *command = (struct command){0};
-    command->storage = malloc(20u * 1024u * 1024u);
-    assert_non_null(command->storage);
+    command->storage = storage;
     split(command, text);
     name_command(command);
 
@@ -618,10 +624,4 @@ void command_read(struct command *command,
         read_word(command, world, client, &at);
     }
     set_columns(command);
-}
-
-void command_fini(struct command *command)
-{
-    free(command->storage);
-    command->storage = NULL;
 }

@@ -24,14 +24,14 @@ struct command {
     char text[512]; /* normalized words, without the tag */
     char *words[COMMAND_WORDS_MAX];
     size_t word_count;
-    char *storage; /* owned: words and payloads */
+    char *storage; /* words and payloads */
     size_t storage_bytes;
 };
 
 /*
  * Reads "put buns 'a' wait 5 #1": verb and keys, not the rid. `target_of`
  * turns a tag into a request id. Fails the test if the words make no sense.
- * End it with command_fini().
+ * Valid until the next command is read.
  */
 typedef uint64_t command_target(void *context, const char *tag);
 void command_read(struct command *command,
@@ -40,7 +40,6 @@ void command_read(struct command *command,
                   const char *text,
                   command_target *target_of,
                   void *context);
-void command_fini(struct command *command);
 
 /* The first word of a text, copied: the verb. */
 void command_verb(const char *text, char *verb, size_t bytes);

@@ -339,7 +339,8 @@ static void follow_leased(struct judge *judge, const struct bao_fact *fact)
         struct judge_item *item = item_get(judge, fact->ids[i]);
         assert_int_equal(item->state, BAO_STATE_READY);
         check_order(judge, queue, item);
-        assert_true(item->ttl_us == 0 || item->ttl_us > fact->time_us);
+        assert_true(judge->late || item->ttl_us == 0 ||
+                    item->ttl_us > fact->time_us);
         item_move(judge, item, BAO_STATE_LEASED);
         item->session = fact->session;
         item->prepaid = fact->token == 0;

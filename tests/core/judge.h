@@ -15,7 +15,7 @@
 #include "common/arena.h"
 #include "common/tree.h"
 
-#define JUDGE_QUEUES_MAX 64u
+#define JUDGE_QUEUES_MAX 256u
 #define JUDGE_PARTS_MAX  BAO_PARTS_MAX
 
 /* A received message whose bytes somebody still needs. */
@@ -71,6 +71,7 @@ struct judge {
     uint64_t bodies; /* payloads kept */
     uint64_t results;
     uint64_t sessions_opened, sessions_ended;
+    bool late;              /* its timers did not run yet at this moment */
     enum bao_level level;   /* the broker's strongest */
     int64_t wall_offset_us; /* wall clock - broker time */
 };

@@ -24,6 +24,14 @@ static void test_sentences__each_has_a_test(void **state)
     core_sentences_check(tables, TABLES);
 }
 
+#ifdef BAO_MARKS
+static void test_marks__each_was_reached(void **state)
+{
+    (void)state;
+    core_marks_check();
+}
+#endif
+
 static bool is_wanted(const char *name, int count, char **parts)
 {
     for (int i = 1; i < count; i++) {
@@ -51,6 +59,10 @@ int main(int count, char **parts)
     if (count < 2) {
         tests[test_count++] = (struct CMUnitTest)cmocka_unit_test(
             test_sentences__each_has_a_test);
+#ifdef BAO_MARKS
+        tests[test_count++] =
+            (struct CMUnitTest)cmocka_unit_test(test_marks__each_was_reached);
+#endif
     }
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return _cmocka_run_group_tests("core", tests, test_count, NULL, NULL) == 0

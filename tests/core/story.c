@@ -268,7 +268,6 @@ static void send_words(struct story *story,
                &command.operation,
                command.payloads,
                command.payload_count);
-    command_fini(&command);
 
     const struct request *present = story->present;
     if (present != NULL && present->answered < present->count) {

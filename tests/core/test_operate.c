@@ -234,6 +234,19 @@ static void test_operate__while_draining_waiting_puts_are_let_go(void **state)
                "       p1 join #j                -> ok, done 1, cancelled 1\n");
 }
 
+static void test_operate__a_delete_ends_other_long_work(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' 'c'   -> ok, items 1-3\n"
+               "[   0] w1 get buns 3             -> ok, item 1 'a', item 2 "
+               "'b', item 3 'c', leases 1-3 until 30000\n"
+               "[   1] w1 reject 1 2 3           -> ok x3\n"
+               "[   2] p1 redrive buns rate 1 #r .. waits\n"
+               "[   3] p2 delete buns force      -> ok, purged 3\n"
+               "       p1 redrive #r             -> ok, moved 1\n"
+               "[   4] p1 stat buns ready        -> NOT_FOUND\n");
+}
+
 const struct core_test core_tests_operate[] = {
     CORE_TEST(test_operate__pause_in_makes_puts_wait, "S2.ac S2.af"),
     CORE_TEST(test_operate__pause_out_makes_gets_wait, "S2.ad S2.af"),
@@ -252,5 +265,6 @@ const struct core_test core_tests_operate[] = {
     CORE_TEST(test_operate__while_draining_settles_go_on, "S10.f"),
     CORE_TEST(test_operate__errors_belong_to_their_verbs, "S10.a"),
     CORE_TEST(test_operate__while_draining_waiting_puts_are_let_go, "S10.f"),
+    CORE_TEST(test_operate__a_delete_ends_other_long_work, "S2.ai S2.t"),
     CORE_TESTS_END,
 };

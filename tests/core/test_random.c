@@ -24,6 +24,7 @@ struct request {
     uint32_t left; /* not yet answered */
     uint8_t answered[8];
     uint64_t verb;
+    uint32_t lengths[4]; /* of a put's bodies */
     struct world_message message;
 };
 
@@ -35,6 +36,12 @@ struct run {
     uint64_t answers;
     uint64_t statuses[64];
     uint64_t pushes;
+    uint64_t restarts;
+    struct {
+        unsigned client;
+        uint64_t target;
+        uint64_t count;
+    } asked; /* bodies that were asked for; count 0 = none */
 };
 
 static const char *const names[QUEUES] = {
@@ -113,6 +120,15 @@ static void listen(struct world *world, const struct world_heard *heard)
     if (operation->verb == BAO_VERB_DELIVER) {
         run->pushes++;
     }
+    if (operation->verb == BAO_VERB_SEND_BODY) {
+        unsigned c = 0;
+        while (run->clients[c] != heard->client) {
+            c++;
+        }
+        run->asked.client = c;
+        run->asked.target = operation->target;
+        run->asked.count = operation->count;
+    }
     if (bao_is_answer(operation) && operation->verb != BAO_VERB_HELLO) {
         hear_answer(run, heard->client, operation);
     }
@@ -148,6 +164,9 @@ static void send_request(struct run *run,
     request->count = (uint32_t)bao_operation_requests(operation);
     request->left = request->count;
     assert_true(request->count <= sizeof(request->answered));
+    for (size_t i = 0; i < payload_count; i++) {
+        request->lengths[i] = payloads[i].bytes;
+    }
     client->next_rid += request->count;
     world_keep(run->world, &request->message);
     world_send(run->world, client->peer, operation, payloads, payload_count);
@@ -223,10 +242,39 @@ static void do_put(struct run *run, unsigned c)
     if (chance(20)) {
         BAO_SET(&put, FLAGS, flags, put.flags | BAO_FLAG_WANT_RESULT);
     }
+    if (chance(5)) {
+        BAO_SET(&put, FLAGS, flags, put.flags | BAO_FLAG_NO_BODY);
+    }
     if (put.queue.data[0] == 'p') {
         BAO_SET(&put, PRIORITY, priority, (int64_t)model_random(5) - 2);
     }
     send_request(run, c, &put, payloads, count);
+}
+
+/* Sends the bodies that were last asked for: as many, and all of one length
+ * as they were promised, or something else. */
+static void do_bodies(struct run *run)
+{
+    static uint8_t bytes[70000];
+    struct world_payload payloads[4];
+    struct bao_operation body = begin(BAO_VERB_BODY);
+    unsigned c = run->asked.client;
+    uint64_t count = run->asked.count;
+    const struct request *request =
+        find(run, run->clients[c], run->asked.target);
+    if (count == 0 || count > 4 || !run->clients[c]->connected ||
+        request == NULL) {
+        return;
+    }
+    uint64_t first = run->asked.target - request->first;
+    for (uint64_t i = 0; i < count; i++) {
+        uint32_t length = request->lengths[(first + i) % 4];
+        payloads[i] =
+            (struct world_payload){bytes, chance(5) ? length + 1 : length, 0};
+    }
+    run->asked.count = 0;
+    BAO_SET(&body, TARGET, target, run->asked.target);
+    world_send(run->world, run->clients[c]->peer, &body, payloads, count);
 }
 
 static void do_get(struct run *run, unsigned c)
@@ -488,6 +536,9 @@ static void say_held(struct run *run, unsigned c)
     struct world_client *client = run->clients[c];
     struct bao_operation held = begin(BAO_VERB_HELD);
     assert_true(client->lease_count <= BAO_OPERATION_ITEMS_MAX);
+    if (client->lease_count > 1 && chance(20)) {
+        client->lease_count /= 2; /* the rest was lost on the way */
+    }
     for (size_t i = 0; i < client->lease_count; i++) {
         bao_store64(ids + 8 * i, client->leases[i].id);
         bao_store64(tokens + 8 * i, client->leases[i].token);
@@ -554,10 +605,35 @@ static void do_session(struct run *run, unsigned c)
 /* --- the run
  * ----------------------------------------------------------------------- */
 
+/* The broker dies and comes back; clients come back when they like. */
+static void do_restart(struct run *run)
+{
+    world_die(run->world);
+    if (chance(50)) {
+        world_run(run->world, run->world->now_ms + model_random(2000));
+    }
+    world_restart(run->world);
+    run->asked.count = 0;
+    run->restarts++;
+}
+
+/* A queue goes, whatever is in it, and is made again. */
+static void do_replace(struct run *run, unsigned c)
+{
+    struct bao_operation replace = begin_queue(BAO_VERB_DELETE);
+    BAO_SET(&replace, FLAGS, flags, BAO_FLAG_FORCE);
+    send_request(run, c, &replace, NULL, 0);
+    declare_all(run, c);
+}
+
 static void do_something(struct run *run)
 {
     unsigned c = (unsigned)model_random(CLIENTS);
     struct world_client *client = run->clients[c];
+    if (model_random(400) == 0) {
+        do_restart(run);
+        return;
+    }
     if (!client->connected) {
         if (chance(30)) {
             reconnect(run, c);
@@ -568,6 +644,12 @@ static void do_something(struct run *run)
         client->lease_count = 900;
     }
     unsigned what = (unsigned)model_random(100);
+    if (model_random(150) == 0) {
+        do_replace(run, c);
+    }
+    if (chance(10)) {
+        do_bodies(run);
+    }
     if (what < 30) {
         do_put(run, c);
     } else if (what < 50) {
@@ -642,13 +724,16 @@ static void run_seed(uint64_t seed)
     for (uint64_t i = 0; i < count && run.request_count + 100 < REQUESTS_MAX;
          i++) {
         do_something(&run);
+        if (chance(5)) {
+            world_lag(run.world, model_random(100));
+        }
         if (chance(40)) {
             world_run(run.world, run.world->now_ms + model_random(60));
         }
     }
     finish(&run);
     printf("# %llu facts, %llu answers (%llu ok, %llu full, %llu empty, %llu "
-           "stale, %llu cancelled), %llu pushes\n",
+           "stale, %llu cancelled), %llu pushes, %llu restarts\n",
            (unsigned long long)run.world->judge.facts,
            (unsigned long long)run.answers,
            (unsigned long long)run.statuses[BAOZI_OK],
@@ -656,7 +741,8 @@ static void run_seed(uint64_t seed)
            (unsigned long long)run.statuses[BAOZI_EMPTY],
            (unsigned long long)run.statuses[BAOZI_STALE],
            (unsigned long long)run.statuses[BAOZI_CANCELLED],
-           (unsigned long long)run.pushes);
+           (unsigned long long)run.pushes,
+           (unsigned long long)run.restarts);
     world_close(run.world);
     free(run.requests);
 }

@@ -156,6 +156,39 @@ static void test_time__no_step_moves_more_than_1024_items(void **state)
     world_close(world);
 }
 
+/* 3,000 puts wait while nothing may come in; they are let in by slices, in
+ * the order in which they came. */
+static void test_time__no_step_accepts_more_than_1024_waiting_puts(void **state)
+{
+    (void)state;
+    struct world *world = world_open(NULL);
+    struct world_client *client = world_client(world, "p1");
+    world_hello(world, client, false, BAO_PROTOCOL_VERSION);
+    world_declare(world, client, "buns");
+    struct bao_operation operation = {0};
+    BAO_SET(&operation, VERB, verb, BAO_VERB_PAUSE);
+    BAO_SET(&operation, RID, rid, client->next_rid++);
+    BAO_SET(&operation, QUEUE, queue, bao_span_text("buns"));
+    BAO_SET(&operation, STATE, state, BAO_DIRECTION_IN);
+    world_send(world, client->peer, &operation, NULL, 0);
+    acknowledge(world, client);
+    for (unsigned i = 0; i < 3; i++) {
+        put_delayed(world, client, 1000);
+    }
+    const struct judge_queue *queue = judge_queue_named(&world->judge, "buns");
+    assert_int_equal(queue->accepted, 0);
+    BAO_SET(&operation, VERB, verb, BAO_VERB_RESUME);
+    BAO_SET(&operation, RID, rid, client->next_rid++);
+    world_send(world, client->peer, &operation, NULL, 0);
+    assert_true(queue->accepted >= 1000);
+    assert_true(world->moved_most <= BAO_STEP_ITEMS_MAX);
+    acknowledge(world, client);
+    world_run(world, world->now_ms + 10);
+    assert_int_equal(queue->accepted, 3000);
+    assert_true(world->moved_most <= BAO_STEP_ITEMS_MAX);
+    world_close(world);
+}
+
 const struct core_test core_tests_time[] = {
     CORE_TEST(test_time__a_delayed_item_comes_when_it_is_due,
               "S1.h S3.1.g S6.l S3.4.d"),
@@ -165,5 +198,7 @@ const struct core_test core_tests_time[] = {
     CORE_TEST(test_time__the_queue_has_a_ttl_too, "S1.g S6.o"),
     CORE_TEST(test_time__a_leased_item_expires_when_it_returns, "S3.4.g"),
     CORE_TEST(test_time__no_step_moves_more_than_1024_items, "S3.4.e"),
+    CORE_TEST(test_time__no_step_accepts_more_than_1024_waiting_puts,
+              "S3.4.e S2.af"),
     CORE_TESTS_END,
 };

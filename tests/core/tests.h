@@ -44,6 +44,9 @@ extern const struct core_test core_tests_restart[];
 extern const struct core_test core_tests_tutorial[];
 extern const struct core_test core_tests_random[];
 
+/* Every mark of the core was reached; in builds with BAO_MARKS only. */
+void core_marks_check(void);
+
 /* Sentences without a test are exactly the allowed ones. */
 void core_sentences_check(const struct core_test *const *tables,
                           size_t table_count);

@@ -330,6 +330,7 @@ static void settle(struct world *world)
         bao_core_tick(world->core, now_us(world), &out);
         carry_out(world, &out);
     }
+    world->judge.late = false;
 }
 
 void world_command(struct world *world, const struct bao_command *command)
@@ -361,9 +362,10 @@ static size_t lay_bodies(const struct world_part *part,
 {
     for (size_t i = 0; i < part->payload_count; i++) {
         const struct world_payload *payload = &part->payloads[i];
-        bool big = payload->bytes >= BAO_BIG_BYTES;
+        bool none = (part->operation->flags & BAO_FLAG_NO_BODY) != 0;
+        bool big = !none && payload->bytes >= BAO_BIG_BYTES;
         bao_store32(lengths + 4 * i, payload->bytes | (big ? BAO_BIG_BIT : 0));
-        if ((part->operation->flags & BAO_FLAG_NO_BODY) != 0) {
+        if (none) {
             continue;
         }
         if (big) {
@@ -484,13 +486,12 @@ void world_send_all(struct world *world,
     static uint8_t header[BAO_HEADER_BYTES_MAX];
     static uint8_t lengths[4 * WORLD_PAYLOADS_MAX];
     static uint8_t header_lengths[4 * WORLD_PAYLOADS_MAX];
-    uint8_t *bodies = malloc(BAO_BODIES_BYTES_MAX);
+    static uint8_t bodies[BAO_BODIES_BYTES_MAX];
     struct bao_span frames[BAO_PARTS_MAX] = {{bodies, 0}};
     size_t frame_count = 1;
     size_t column = 0;
     struct bao_writer writer;
 
-    assert_non_null(bodies);
     bao_writer_open(&writer, header, sizeof(header));
     for (size_t i = 0; i < count; i++) {
         assert_true(column + parts[i].payload_count <= WORLD_PAYLOADS_MAX);
@@ -507,7 +508,6 @@ void world_send_all(struct world *world,
         world->keep = NULL;
     }
     transmit(world, peer, bao_writer_close(&writer), frames, frame_count);
-    free(bodies);
 }
 
 void world_keep(struct world *world, struct world_message *message)
@@ -652,6 +652,7 @@ uint64_t world_next(struct world *world)
 void world_lag(struct world *world, uint64_t ms)
 {
     world->now_ms += ms;
+    world->judge.late = true;
 }
 
 void world_run(struct world *world, uint64_t ms)
