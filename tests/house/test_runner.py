@@ -29,6 +29,10 @@ CASES = [
      "start_new_session=True)", [], (1, 1, 0), "left a process behind"),
     ("a skip with need", "print('1..1\\nok 1 - a # SKIP needs no-such-tool')",
      [], (0, 0, 1), "needs no-such-tool"),
+    ("a skip for a port that is free", "import socket; s = socket.socket(); "
+     "s.bind(('127.0.0.1', 0)); n = s.getsockname()[1]; s.close(); "
+     "print('1..1\\nok 1 - a # SKIP needs port:%d' % n)", [],
+     (0, 1, 0), "skipped without need"),
     ("a skip without reason", "print('1..1\\nok 1 - a # SKIP')", [],
      (0, 1, 0), "skipped without need"),
     ("a skip with a vague reason", "print('1..1\\nok 1 - a # SKIP too slow')",

@@ -77,7 +77,7 @@ def _():
     try:
         probe.bind(("127.0.0.1", 22694))
     except OSError:
-        raise Skip("another program uses port 22694") from None
+        raise Skip("needs port:22694 to be free") from None
     finally:
         probe.close()
     broker = start(env={"BAOZI_RUNTIME_DIR": place})

@@ -174,7 +174,7 @@ def _():
     with Broker() as broker:
         good(broker.cli("put", "jobs", input="x" * 200000))
         if not os.path.exists("/dev/full"):
-            raise Skip("there is no /dev/full")
+            raise Skip("needs /dev/full")
         with open("/dev/full", "wb") as full:
             done = subprocess.run([program("baozi"), "get", "jobs", "--url",
                                    broker.url], stdout=full, env=environment(),
