@@ -7,6 +7,7 @@
 
 #include "tests/core/command.h"
 #include "tests/core/render.h"
+#include "tests/core/story_text.h"
 #include "tests/lib/unit.h"
 
 #define REQUESTS_MAX 4096u
@@ -512,78 +513,18 @@ static void do_line(struct story *story, const char *line)
     flush_effects(story);
 }
 
-/* Single spaces, no spaces at the ends of lines or inside [ ]. */
-static char *normalize(const char *text)
-{
-    char *to = malloc(strlen(text) + 2);
-    size_t bytes = 0;
-    assert_non_null(to);
-    for (; *text != '\0'; text++) {
-        char last = bytes == 0 ? '\n' : to[bytes - 1];
-        if (*text == ' ' && (last == ' ' || last == '\n' || last == '[')) {
-            continue;
-        }
-        if (*text == '\n' && last == ' ') {
-            bytes--;
-        }
-        to[bytes++] = *text;
-    }
-    to[bytes] = '\0';
-    return to;
-}
-
-/* The line's words without the arrow and what follows. */
-static char *command_part(const char *line, size_t bytes)
-{
-    char *copy = malloc(bytes + 1);
-    assert_non_null(copy);
-    memcpy(copy, line, bytes);
-    copy[bytes] = '\0';
-    char *arrow = strstr(copy, " -> ");
-    char *dots = strstr(copy, " .. ");
-    if (arrow == NULL || (dots != NULL && dots < arrow)) {
-        arrow = dots;
-    }
-    if (arrow != NULL) {
-        *arrow = '\0';
-    }
-    return copy;
-}
-
-static void report(const char *expected, const char *actual)
-{
-    const char *a = expected;
-    const char *b = actual;
-    (void)fprintf(
-        stderr, "--- the story\n%s--- what happened\n%s", expected, actual);
-    while (*a != '\0' && *a == *b) {
-        a++;
-        b++;
-    }
-    while (a > expected && a[-1] != '\n') {
-        a--;
-        b--;
-    }
-    (void)fprintf(stderr,
-                  "--- first difference\n  told: %.*s\n  was:  %.*s\n",
-                  (int)strcspn(a, "\n"),
-                  a,
-                  (int)strcspn(b, "\n"),
-                  b);
-}
-
 /* Carries the story out; true if it went as told. */
 static bool tell(const char *story_text, bool aloud)
 {
     struct story story = {0};
     struct bao_core_config config = world_config();
-    char *expected = normalize(story_text);
+    char *expected = story_normalize(story_text);
     const char *line = expected;
 
     story.requests = calloc(REQUESTS_MAX, sizeof(*story.requests));
     assert_non_null(story.requests);
     if (strncmp(line, "broker ", 7) == 0) {
-        char *words = command_part(line, strcspn(line, "\n"));
+        char *words = story_command_part(line, strcspn(line, "\n"));
         configure(&config, words + 7);
         text_add(&story.actual, "%s\n", words);
         free(words);
@@ -595,16 +536,16 @@ static bool tell(const char *story_text, bool aloud)
     while (*line != '\0') {
         size_t bytes = strcspn(line, "\n");
         if (line[0] == '[') {
-            char *words = command_part(line, bytes);
+            char *words = story_command_part(line, bytes);
             do_line(&story, words);
             free(words);
         }
         line += bytes + (line[bytes] == '\n' ? 1 : 0);
     }
-    char *actual = normalize(text_of(&story.actual));
+    char *actual = story_normalize(text_of(&story.actual));
     bool same = strcmp(expected, actual) == 0;
     if (!same && aloud) {
-        report(expected, actual);
+        story_report(expected, actual);
     }
     if (same || !aloud) {
         world_close(story.world);
