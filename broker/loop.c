@@ -19,6 +19,7 @@
  * moves it without a jump. */
 #define WALL_LOOK_US  (60u * 1000000u)
 #define WALL_SLACK_US 1000
+#define FAREWELL_US   (500u * 1000u)
 
 struct loop {
     struct bao_loop_config config;
@@ -30,6 +31,7 @@ struct loop {
     uint64_t drain_until_us;
     int ended_by; /* a signal, or 0 */
     bool draining;
+    bool farewell; /* draining, and nothing is leased */
     bool ended;
 };
 
@@ -133,15 +135,25 @@ static bool turn(struct loop *loop)
     return bao_gateway_release(gateway) || spent;
 }
 
-static bool is_drained(const struct loop *loop)
-{
-    return loop->draining && (bao_core_leases(loop->config.core) == 0 ||
-                              loop->now_us >= loop->drain_until_us);
-}
-
 static uint64_t earlier(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
+}
+
+/* Drained: nobody is left, or the grace is over, or nothing is leased and
+ * those who are left had time to read their answers and to say BYE. */
+static bool is_drained(struct loop *loop)
+{
+    if (!loop->draining)
+        return false;
+    if (bao_core_sessions(loop->config.core) == 0)
+        return true;
+    if (!loop->farewell && bao_core_leases(loop->config.core) == 0) {
+        loop->farewell = true;
+        loop->drain_until_us =
+            earlier(loop->drain_until_us, loop->now_us + FAREWELL_US);
+    }
+    return loop->now_us >= loop->drain_until_us;
 }
 
 /* Sleeps until something is due or comes. False if poll itself failed. */

@@ -6,7 +6,8 @@
  * replies, one message a peer. Then sleep until something comes or is due.
  *
  * SIGTERM or SIGINT drains: put and get answer DRAINING while leases are
- * still settled, for at most `grace_ms`; the second one ends at once. SIGHUP
+ * still settled, for at most `grace_ms`, then half a second for farewells (it
+ * ends as soon as no session is left); the second one ends at once. SIGHUP
  * reloads. The caller has blocked these signals in all threads.
  */
 #ifndef BAO_LOOP_H

@@ -102,6 +102,25 @@ def _():
     contains(refused("--http", "127.0.0.1:0"), "--http off")
 
 
+@test("[S11] told to end together with its worker, it still hears it out")
+def _():
+    for _round in range(3):
+        with Broker() as broker:
+            broker.cli("queue", "create", "jobs")
+            for i in range(20):
+                equal(broker.cli("put", "jobs", str(i)).returncode, 0, "put")
+            worker = Process("baozi-worker", "jobs", "-c", "2", "--builtin",
+                             "eater", "--sleep", "100ms-200ms", "--url",
+                             broker.url)
+            wait_until(lambda: " eats " in worker.stdout(), 10, "a meal")
+            broker.signal(signal.SIGTERM)
+            worker.signal(signal.SIGTERM)
+            equal(worker.wait(5), 0, "the worker: " + worker.stderr())
+            check("may not have reached" not in worker.stderr(),
+                  worker.stderr())
+            equal(broker.wait(5), 0, "the broker")
+
+
 @test("[S11] after kill -9 it starts on the same path again")
 def _():
     with Broker() as broker:
