@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/client_inside.h"
@@ -409,13 +410,14 @@ static enum baozi_status say_goodbye(struct bao_engine *e)
 /* Nobody will wait for them any more: their owners are told. */
 static void end_async(struct bao_engine *e)
 {
+    const struct timespec look_again = {.tv_nsec = LOOK_AGAIN_US * 1000L};
     bao_dialogue_fail_all(e->dialogue,
                           BAOZI_CONNECTION_LOST,
                           "the client was closed before it was confirmed");
     bao_call_back(e);
     while (e->calling_back || atomic_load(&e->users) > 0) {
         (void)pthread_mutex_unlock(&e->lock);
-        (void)usleep(LOOK_AGAIN_US);
+        (void)nanosleep(&look_again, NULL);
         (void)pthread_mutex_lock(&e->lock);
     }
 }
