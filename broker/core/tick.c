@@ -159,13 +159,18 @@ void bao_tick_timers(struct bao_core *core)
     while (entry != NULL && entry->key <= core->now_us &&
            core->budget > reserve && bao_out_has_room(core)) {
         struct bao_timer *timer = BAO_OF(entry->node, struct bao_timer, node);
+        if (timer->kind != BAO_TIMER_ITEM && vector.count > 0) {
+            /* What these items were may answer this very waiter. */
+            bao_vector_flush(core, &vector);
+            entry = bao_heap_first(&core->timers);
+            continue;
+        }
         bao_timer_stop(core, timer);
         core->budget--;
         if (timer->kind == BAO_TIMER_ITEM) {
             struct bao_item *item = BAO_OF(timer, struct bao_item, timer);
             bao_vector_add(core, &vector, item, fate_of(core, item), 0);
         } else {
-            bao_vector_flush(core, &vector);
             due_other(core, timer);
         }
         entry = bao_heap_first(&core->timers);
