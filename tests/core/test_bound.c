@@ -252,6 +252,43 @@ settle(struct world *world, struct world_client *client, uint64_t verb)
     world_send(world, client->peer, &settle, NULL, 0);
 }
 
+/* Full to the brim, and then every item is leased before one is settled. */
+static void test_bound__all_that_was_put_can_be_taken(void **state)
+{
+    (void)state;
+    struct heard heard = {0};
+    struct bao_core_config config = world_config();
+    config.memory_bytes = 16u * 1024u * 1024u;
+    struct world *world = world_open(&config);
+    world->quick = true;
+    struct world_client *client = world_client(world, "p1");
+    world_hello(world, client, false, BAO_PROTOCOL_VERSION);
+    world_declare(world, client, "buns");
+    world->listen = listen;
+    world->context = &heard;
+    while (heard.refused == 0) {
+        put(world, client, 1000);
+        acknowledge(world, client);
+    }
+    const struct judge_queue *queue = judge_queue_named(&world->judge, "buns");
+    while (queue->counts[BAO_STATE_READY] > 0) {
+        uint64_t left = queue->counts[BAO_STATE_READY];
+        get(world, client, left < 1000 ? left : 1000);
+        acknowledge(world, client);
+    }
+    settle(world, client, BAO_VERB_RETRY);
+    assert_int_equal(heard.status, BAOZI_OK);
+
+    /* An operator who is there can make room. */
+    struct bao_operation clear = request(client, BAO_VERB_DELETE, 1);
+    BAO_SET(&clear, QUEUE, queue, bao_span_text("buns"));
+    BAO_SET(&clear, FLAGS, flags, BAO_FLAG_FORCE);
+    world_send(world, client->peer, &clear, NULL, 0);
+    assert_int_equal(heard.status, BAOZI_OK);
+    assert_true(queue->gone);
+    world_close(world);
+}
+
 /* Every put is refused, and get, retry and task_done go on. */
 static void test_bound__memory_is_kept_for_getting_and_settling(void **state)
 {
@@ -310,6 +347,7 @@ const struct core_test core_tests_bound[] = {
     CORE_TEST(test_bound__the_rest_applies_from_now_on, "S6.o"),
     CORE_TEST(test_bound__overflow_may_change_while_items_are_there,
               "S6.o S6.e"),
+    CORE_TEST(test_bound__all_that_was_put_can_be_taken, "S6.p"),
     CORE_TEST(test_bound__memory_is_kept_for_getting_and_settling, "S6.p"),
     CORE_TESTS_END,
 };
