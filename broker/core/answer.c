@@ -243,7 +243,7 @@ static void remember_cancel(struct bao_core *core,
                             uint64_t rid)
 {
     if (session->cancels == NULL) {
-        if (!bao_memory_admits(core)) {
+        if (bao_memory_is_low(core)) {
             return;
         }
         session->cancels =

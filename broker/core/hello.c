@@ -265,7 +265,7 @@ void bao_hello(struct bao_core *core,
         return;
     }
     if (core->live_sessions >= core->config.sessions_max ||
-        !bao_memory_admits(core)) {
+        bao_memory_is_low(core)) {
         BAO_MARK("too many sessions");
         bao_refuse(core,
                    &call,

@@ -22,9 +22,11 @@ bool bao_memory_open(struct bao_core *core);
 /* Bytes of the cushion that are still set aside. */
 size_t bao_memory_spared(const struct bao_core *core);
 
-/* True if something new may be let in. */
+/* True if items, queues and keys may be let in. */
 bool bao_memory_admits(struct bao_core *core);
-/* True if even handing out and keeping texts must be careful. */
+/* True if half of the cushion is gone: then nothing new is let in at all, be it
+ * a session or a request that waits, and gets wait. Until then these are
+ * bounded by limits of their own, so that workers can come and drain. */
 bool bao_memory_is_low(const struct bao_core *core);
 
 /* Never NULL; not cleared. */

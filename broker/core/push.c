@@ -73,7 +73,7 @@ void bao_subscribe(struct bao_core *core, const struct bao_call *call)
         return;
     }
     if (call->session->subscriptions >= BAO_SUBSCRIPTIONS_MAX ||
-        !bao_memory_admits(core)) {
+        bao_memory_is_low(core)) {
         bao_refuse(core,
                    call,
                    BAOZI_QUOTA,

@@ -36,7 +36,7 @@ bool bao_waiter_admits(struct bao_core *core, const struct bao_call *call)
     if (!bao_waiter_has_place(core, call)) {
         return false;
     }
-    if (!bao_memory_admits(core)) {
+    if (bao_memory_is_low(core)) {
         bao_refuse(core,
                    call,
                    BAOZI_QUOTA,
