@@ -75,6 +75,8 @@ static const struct bao_program program = {
     .exits = "0 all that were asked for; 1 empty or shut down",
 };
 
+#define BATCH 64 /* items of one request */
+
 /* Items held until the end (--peek). */
 struct held {
     struct baozi_item *items;
@@ -137,24 +139,49 @@ static int keep(struct cli *cli, struct held *held, struct baozi_item *item)
     return BAO_EXIT_OK;
 }
 
-static int get_one(struct cli *cli, struct held *held, int64_t wait_ms)
+/* One item that is ours: printed, then settled in the background or kept. */
+static int hand_out(struct cli *cli, struct held *held, struct baozi_item *item)
 {
-    struct baozi_item item = {0};
+    int exit_code = write_item(cli, item);
+    if (exit_code != BAO_EXIT_OK) {
+        give_back(cli, item);
+        return exit_code;
+    }
+    if (values.peek)
+        return keep(cli, held, item);
+    enum baozi_status status = baozi_done_async(cli->client, item);
+    return status == BAOZI_OK ? BAO_EXIT_OK : cli_fail(cli, status);
+}
+
+/* The next items, at most `most` and BATCH; *got is how many came. What lies
+ * behind an item that could not be printed goes back to its place. */
+static int get_some(struct cli *cli,
+                    struct held *held,
+                    int64_t wait_ms,
+                    uint64_t most,
+                    size_t *got)
+{
+    struct baozi_item items[BATCH] = {0};
+    int exit_code = BAO_EXIT_OK;
     enum baozi_status status =
-        baozi_get(cli->client, values.queue, NULL, wait_ms, &item);
+        baozi_get_many(cli->client,
+                       values.queue,
+                       most < BATCH ? (size_t)most : BATCH,
+                       NULL,
+                       wait_ms,
+                       items,
+                       got);
     if (status == BAOZI_EMPTY && values.count == 0)
         return -1; /* the end that was asked for */
     if (status != BAOZI_OK)
         return cli_fail(cli, status);
-    int exit_code = write_item(cli, &item);
-    if (exit_code != BAO_EXIT_OK) {
-        give_back(cli, &item);
-        return exit_code;
+    for (size_t i = 0; i < *got; i++) {
+        if (exit_code == BAO_EXIT_OK)
+            exit_code = hand_out(cli, held, &items[i]);
+        else
+            give_back(cli, &items[i]);
     }
-    if (values.peek)
-        return keep(cli, held, &item);
-    status = baozi_done(cli->client, &item);
-    return status == BAOZI_OK ? BAO_EXIT_OK : cli_fail(cli, status);
+    return exit_code;
 }
 
 static int run(struct cli *cli)
@@ -172,13 +199,18 @@ static int run(struct cli *cli)
     (void)signal(SIGPIPE, SIG_IGN);
     if (!cli_open(cli, 0, &exit_code))
         return exit_code;
-    for (uint64_t i = 0;
-         exit_code == BAO_EXIT_OK && (values.count == 0 || i < values.count);
-         i++)
-        exit_code = get_one(cli, &held, wait_ms);
+    uint64_t left = values.count == 0 ? UINT64_MAX : values.count;
+    while (exit_code == BAO_EXIT_OK && left > 0) {
+        size_t got = 0;
+        exit_code = get_some(cli, &held, wait_ms, left, &got);
+        left -= got;
+    }
     for (size_t i = held.count; i > 0; i--)
         give_back(cli, &held.items[i - 1]);
     free(held.items);
+    enum baozi_status status = baozi_flush(cli->client, BAOZI_FOREVER);
+    if (status != BAOZI_OK && exit_code <= BAO_EXIT_OK)
+        return cli_fail(cli, status);
     return exit_code < 0 ? BAO_EXIT_OK : exit_code;
 }
 
