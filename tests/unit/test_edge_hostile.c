@@ -1,0 +1,289 @@
+/*
+ * test_edge_hostile.c - the ZeroMQ edge and those who mean harm, or are too
+ * many.
+ *
+ * Hostile peers are plain TCP sockets that speak just enough ZMTP.
+ */
+#include <errno.h>
+#include <netinet/in.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#include <zmq.h>
+
+#include "common/time.h"
+#include "tests/lib/edge_world.h"
+
+static int raw_open(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    const char *port = strrchr(world.tcp, ':') + 1;
+    address.sin_port = htons((uint16_t)atoi(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int raw = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(raw >= 0);
+    assert_int_equal(
+        connect(raw, (const struct sockaddr *)&address, sizeof address), 0);
+    return raw;
+}
+
+static void raw_write(int raw, const void *data, size_t bytes)
+{
+    (void)send(raw, data, bytes, MSG_NOSIGNAL);
+}
+
+/* The greeting and READY of a DEALER with the given routing id. */
+static void raw_greet(int raw, const void *id, uint8_t id_bytes)
+{
+    uint8_t greeting[64] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0};
+    memcpy(greeting + 12, "NULL", 4);
+    raw_write(raw, greeting, sizeof greeting);
+    uint8_t ready[128] = {4, 0, 5, 'R', 'E', 'A', 'D', 'Y'};
+    size_t used = 8;
+    ready[used++] = 11;
+    memcpy(ready + used, "Socket-Type", 11);
+    used += 11;
+    memcpy(ready + used, "\0\0\0\6DEALER", 10);
+    used += 10;
+    ready[used++] = 8;
+    memcpy(ready + used, "Identity", 8);
+    used += 8;
+    ready[used++] = 0;
+    ready[used++] = 0;
+    ready[used++] = 0;
+    ready[used++] = id_bytes;
+    if (id_bytes > 0)
+        memcpy(ready + used, id, id_bytes);
+    used += id_bytes;
+    ready[1] = (uint8_t)(used - 2);
+    raw_write(raw, ready, used);
+}
+
+/* True if the other side closes within `ms`. */
+static bool raw_is_closed(int raw, uint64_t ms)
+{
+    uint64_t end = bao_time_monotonic_us() + ms * 1000;
+    char data[256];
+    while (bao_time_monotonic_us() < end) {
+        ssize_t got = recv(raw, data, sizeof data, MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN))
+            return true;
+        (void)edge_run(10, NULL, 0);
+    }
+    return false;
+}
+
+/* Z7: unseeded, the ids that libzmq gives are known beforehand, and a peer
+ * that announces the next one makes the broker abort. */
+static void test_edge__guessed_routing_ids_do_not_end_it(void **state)
+{
+    (void)state;
+    edge_world_open();
+    world.echo = true;
+    int raw[32];
+    for (uint32_t i = 0; i < 32; i++) {
+        uint32_t number = UINT32_C(0x6b8b4567) + i;
+        uint8_t id[5] = {0,
+                         (uint8_t)(number >> 24),
+                         (uint8_t)(number >> 16),
+                         (uint8_t)(number >> 8),
+                         (uint8_t)number};
+        raw[i] = raw_open();
+        raw_greet(raw[i], id, sizeof id);
+    }
+    (void)edge_run(100, NULL, 0);
+    for (unsigned i = 0; i < 8; i++) {
+        struct friend friend = friend_open(world.tcp);
+        char answer[8];
+        friend_says(&friend, 1, 4);
+        assert_true(edge_run(2000, &world.messages, i + 1));
+        assert_int_equal(zmq_recv(friend.socket, answer, 8, 0), 4);
+        friend_close(&friend);
+    }
+    for (unsigned i = 0; i < 32; i++)
+        (void)close(raw[i]);
+    edge_world_close();
+}
+
+static void test_edge__who_chooses_a_routing_id_is_cut(void **state)
+{
+    (void)state;
+    edge_world_open();
+    int raw = raw_open();
+    raw_greet(raw, "mine", 4);
+    raw_write(raw, "\0\2hi", 4);
+    assert_true(raw_is_closed(raw, 2000));
+    assert_int_equal(world.opened, 0);
+    (void)close(raw);
+    edge_world_close();
+}
+
+static void test_edge__who_stays_mute_is_cut(void **state)
+{
+    (void)state;
+    edge_world_open_with((struct bao_edge_zmq_config){.hello_ms = 200});
+    int raw = raw_open();
+    raw_greet(raw, NULL, 0);
+    assert_false(raw_is_closed(raw, 100));
+    assert_true(raw_is_closed(raw, 1000));
+    (void)close(raw);
+    /* As is who talks but is not welcomed. */
+    world.admit = false;
+    struct friend friend = friend_open(world.tcp);
+    friend_says(&friend, 1, 1);
+    assert_true(edge_run(2000, &world.closed, 1));
+    assert_string_equal(world.last_why, "it said no HELLO");
+    friend_close(&friend);
+    /* Who was welcomed may be silent. */
+    world.admit = true;
+    friend = friend_open(world.tcp);
+    friend_says(&friend, 1, 1);
+    assert_true(edge_run(2000, &world.opened, 2));
+    assert_false(edge_run(600, &world.closed, 2));
+    friend_close(&friend);
+    edge_world_close();
+}
+
+static void test_edge__garbage_costs_its_sender_only(void **state)
+{
+    (void)state;
+    edge_world_open();
+    world.echo = true;
+    struct friend friend = friend_open(world.tcp);
+    friend_says(&friend, 1, 4);
+    assert_true(edge_run(2000, &world.messages, 1));
+    uint8_t noise[512];
+    for (unsigned round = 0; round < 20; round++) {
+        int raw = raw_open();
+        for (size_t i = 0; i < sizeof noise; i++)
+            noise[i] = (uint8_t)rand();
+        if (round % 2 == 0)
+            raw_greet(raw, NULL, 0);
+        raw_write(raw, noise, sizeof noise);
+        (void)edge_run(5, NULL, 0);
+        (void)close(raw);
+    }
+    /* A frame that says it has a terabyte. */
+    int raw = raw_open();
+    raw_greet(raw, NULL, 0);
+    raw_write(raw, "\2\0\0\1\0\0\0\0\0", 9);
+    assert_true(raw_is_closed(raw, 1000));
+    (void)close(raw);
+    friend_says(&friend, 1, 4);
+    unsigned before = world.messages;
+    assert_true(edge_run(2000, &world.messages, before + 1));
+    assert_int_equal(world.closed_twice, 0);
+    friend_close(&friend);
+    edge_world_close();
+}
+
+static void test_edge__an_oversized_frame_ends_its_connection(void **state)
+{
+    (void)state;
+    edge_world_open_with(
+        (struct bao_edge_zmq_config){.frame_bytes_max = 100000});
+    struct friend friend = friend_open(world.tcp);
+    friend_says(&friend, 1, 100000);
+    assert_true(edge_run(2000, &world.messages, 1));
+    friend_says(&friend, 1, 100001);
+    assert_true(edge_run(2000, &world.closed, 1));
+    assert_int_equal(world.messages, 1);
+    friend_close(&friend);
+    edge_world_close();
+}
+
+/* --- limits --- */
+
+static void test_edge__more_clients_than_allowed_are_cut(void **state)
+{
+    (void)state;
+    edge_world_open_with((struct bao_edge_zmq_config){.clients_max = 2});
+    struct friend friends[2] = {friend_open(world.tcp), friend_open(world.ipc)};
+    for (unsigned i = 0; i < 2; i++) {
+        friend_says(&friends[i], 1, 1);
+        assert_true(edge_run(2000, &world.messages, i + 1));
+    }
+    int raw = raw_open();
+    assert_true(raw_is_closed(raw, 1000));
+    (void)close(raw);
+    assert_int_equal(world.closed, 0);
+    for (unsigned i = 0; i < 2; i++)
+        friend_close(&friends[i]);
+    edge_world_close();
+}
+
+/* Z13: with its descriptors nearly used up the broker neither spins nor loses
+ * those it has, and takes new ones again when there is room. */
+static void crowd(void)
+{
+    /* It has descriptors of its own: its parent's are shut. */
+    for (int i = 3; i < 80; i++)
+        (void)close(i);
+    for (unsigned i = 0; i < 70; i++)
+        (void)raw_open();
+    for (;;)
+        (void)pause();
+}
+
+/* In a process of its own; the number of the step that failed, or 0. */
+static int exhaust(void)
+{
+    struct rlimit limit = {.rlim_cur = 80, .rlim_max = 80};
+    int failed = 0;
+    if (setrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return 1;
+    edge_world_open();
+    world.echo = true;
+    pid_t pid = fork();
+    if (pid == 0)
+        crowd();
+    struct friend friend = friend_open(world.tcp);
+    friend_says(&friend, 1, 4);
+    failed = edge_run(3000, &world.messages, 1) ? failed : 2;
+    (void)edge_run(500, NULL, 0);
+    clock_t before = clock();
+    (void)edge_run(1000, NULL, 0);
+    clock_t spent = clock() - before;
+    failed = spent < CLOCKS_PER_SEC / 3 ? failed : 3;
+    friend_says(&friend, 1, 4);
+    failed = edge_run(1000, &world.messages, 2) ? failed : 4;
+    child_kill(pid);
+    (void)edge_run(3000, NULL, 0);
+    struct friend late = friend_open(world.ipc);
+    friend_says(&late, 1, 4);
+    failed = edge_run(5000, &world.messages, 3) ? failed : 5;
+    friend_close(&late);
+    friend_close(&friend);
+    edge_world_close();
+    return failed;
+}
+
+static void test_edge__neither_spins_nor_stops_without_descriptors(void **s)
+{
+    (void)s;
+    int status;
+    pid_t pid = fork();
+    if (pid == 0)
+        _exit(exhaust());
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_edge__guessed_routing_ids_do_not_end_it),
+        cmocka_unit_test(test_edge__who_chooses_a_routing_id_is_cut),
+        cmocka_unit_test(test_edge__who_stays_mute_is_cut),
+        cmocka_unit_test(test_edge__garbage_costs_its_sender_only),
+        cmocka_unit_test(test_edge__an_oversized_frame_ends_its_connection),
+        cmocka_unit_test(test_edge__more_clients_than_allowed_are_cut),
+        cmocka_unit_test(
+            test_edge__neither_spins_nor_stops_without_descriptors),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
