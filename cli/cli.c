@@ -55,19 +55,7 @@ bool cli_open(struct cli *cli, uint32_t connect_ms, int *exit_code)
     if (status == BAOZI_OK)
         return true;
     cli->client = NULL;
-    if (status == BAOZI_BAD_REQUEST) {
-        char what[256];
-        (void)snprintf(what,
-                       sizeof what,
-                       "cannot use the address '%s'",
-                       cli->common->url == NULL ? "" : cli->common->url);
-        *exit_code = cli_usage(cli,
-                               what,
-                               "it is neither ipc://PATH nor tcp://HOST:PORT",
-                               "mend --url or BAOZI_URL");
-        return false;
-    }
-    *exit_code = cli_fail(cli, status);
+    *exit_code = bao_complain_open(cli->name, cli->common->url, status);
     return false;
 }
 

@@ -134,6 +134,22 @@ static bool is_group(const char *word)
     return false;
 }
 
+/* Help of a group: `baozi queue --help`. */
+static void print_group(const char *group)
+{
+    size_t bytes = strlen(group);
+    (void)printf("Usage: baozi %s VERB [OPTION]... [WORD]...\n\nVerbs:\n",
+                 group);
+    for (size_t i = 0; i < cli_command_count; i++) {
+        const char *verbs = verbs_of(cli_commands[i]);
+        if (strncmp(verbs, group, bytes) == 0 && verbs[bytes] == ' ')
+            (void)printf(
+                "  %-16s %s\n", verbs, cli_commands[i]->program->purpose);
+    }
+    (void)printf("\nbaozi %s VERB --help tells all about one of them.\n",
+                 group);
+}
+
 static int refuse_verb(const char *const *words, size_t count)
 {
     const char *known[64];
@@ -225,6 +241,11 @@ static int run_words(size_t count, char **words)
                 return run(
                     cli_commands[i], words[0], count - verbs, words + verbs);
         }
+        if (count > 2 && is_group(words[1]) &&
+            (strcmp(words[2], "--help") == 0 || strcmp(words[2], "-h") == 0)) {
+            print_group(words[1]);
+            return BAO_EXIT_OK;
+        }
         return refuse_verb(verbs_at, count - 1);
     }
     struct bao_options parsed;
@@ -312,6 +333,10 @@ static int run_help(struct cli *cli)
             bao_options_help(cli_commands[i]->program, stdout);
             return BAO_EXIT_OK;
         }
+    }
+    if (count == 1 && is_group(words[0])) {
+        print_group(words[0]);
+        return BAO_EXIT_OK;
     }
     return refuse_verb(words, count);
 }

@@ -5,9 +5,11 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "common/place.h"
 #include "common/text.h"
 
 void bao_problem_what(struct bao_problem *problem, const char *format, ...)
@@ -91,8 +93,41 @@ int bao_complain_errno(const char *program,
     char reason[128];
     /* The GNU form: the text may be elsewhere. */
     const char *text = strerror_r(error, reason, sizeof reason);
-    print_parts(program, what, text, NULL);
+    print_parts(program, what, text, "mend that, then try again");
     return exit_code;
+}
+
+/* The three parts of a failure; each points into `text` or is fixed. */
+struct told {
+    const char *what;
+    const char *why;
+    const char *remedy;
+};
+
+/*
+ * Takes the broker's own words out of "put on queue 'q': FULL: queue 'q': it
+ * is paused; resume it". Changes `text`.
+ */
+static void take_words(struct told *told, char *text, enum baozi_status status)
+{
+    char mark[40];
+    (void)snprintf(mark, sizeof mark, ": %s: ", baozi_status_name(status));
+    char *at = strstr(text, mark);
+    if (at == NULL)
+        return;
+    char *words = at + strlen(mark);
+    *(words - 2) = '\0'; /* the second colon */
+    const char *queue = strstr(text, "queue '");
+    size_t bytes = queue == NULL ? 0 : (size_t)(at - queue);
+    if (bytes > 0 && strncmp(words, queue, bytes) == 0 &&
+        strncmp(words + bytes, ": ", 2) == 0)
+        words += bytes + 2; /* it was named before */
+    told->why = words;
+    char *remedy = strstr(words, "; ");
+    if (remedy != NULL) {
+        *remedy = '\0';
+        told->remedy = remedy + 2;
+    }
 }
 
 int bao_complain_status(const char *program,
@@ -100,6 +135,9 @@ int bao_complain_status(const char *program,
                         enum baozi_status status)
 {
     char text[1536] = "";
+    struct told told = {.what = baozi_status_name(status),
+                        .why = baozi_status_text(status),
+                        .remedy = baozi_status_remedy(status)};
     if (status == BAOZI_INTERRUPTED)
         return baozi_status_exit_code(status);
     if (client != NULL) {
@@ -108,9 +146,37 @@ int bao_complain_status(const char *program,
         if (why != NULL)
             *why = '\0';
     }
-    print_parts(program,
-                text[0] != '\0' ? text : baozi_status_name(status),
-                baozi_status_text(status),
-                baozi_status_remedy(status));
+    if (text[0] != '\0') {
+        told.what = text;
+        take_words(&told, text, status);
+    }
+    print_parts(program, told.what, told.why, told.remedy);
     return baozi_status_exit_code(status);
+}
+
+int bao_complain_open(const char *program,
+                      const char *url,
+                      enum baozi_status status)
+{
+    char what[512];
+    if (url == NULL)
+        url = getenv("BAOZI_URL");
+    if (status == BAOZI_BAD_REQUEST && url != NULL) {
+        (void)snprintf(
+            what, sizeof what, "cannot use the address '%.400s'", url);
+        return bao_complain(program,
+                            BAO_EXIT_USAGE,
+                            what,
+                            "it is neither ipc://PATH nor tcp://HOST:PORT",
+                            "mend --url or BAOZI_URL");
+    }
+    struct bao_place place = {.why = ""};
+    if (url == NULL && bao_place_find(&place) != BAOZI_OK)
+        return bao_complain(program,
+                            baozi_status_exit_code(status),
+                            "the local broker cannot be looked for",
+                            place.why,
+                            "set BAOZI_RUNTIME_DIR to the folder of its "
+                            "socket, or say --url");
+    return bao_complain_status(program, NULL, status);
 }

@@ -56,7 +56,7 @@ int bao_complain(const char *program,
                  const char *why,
                  const char *remedy);
 
-/* As above with errno's text as the reason. */
+/* As above with errno's text as the reason; the remedy is to mend that. */
 int bao_complain_errno(const char *program,
                        int exit_code,
                        const char *what,
@@ -65,10 +65,18 @@ int bao_complain_errno(const char *program,
 /*
  * Prints what baozi_explain() knows of the calling thread's last failure on
  * `client` (NULL: only `status` is known) and returns the exit code of
- * `status`. INTERRUPTED prints nothing.
+ * `status`. Where the broker said more than the status does ("it is paused;
+ * resume it"), its words are the reason and the remedy. INTERRUPTED prints
+ * nothing.
  */
 int bao_complain_status(const char *program,
                         const struct baozi *client,
                         enum baozi_status status);
+
+/* Prints why baozi_open() refused `url` (NULL: BAOZI_URL, else the local
+ * broker) and returns the exit code of `status`. */
+int bao_complain_open(const char *program,
+                      const char *url,
+                      enum baozi_status status);
 
 #endif

@@ -157,11 +157,15 @@ static void print_usage(const struct bao_program *program, FILE *out)
                       row->name,
                       row->optional ? "]" : "",
                       row->repeated ? "..." : "");
-    (void)fputs("\n\n", out);
+    (void)fputs("\n", out);
+    bool told = false;
     for (row = program->operands; row != NULL && row->name != NULL; row++) {
         char left[64];
         if (row->help == NULL)
             continue;
+        if (!told)
+            (void)fputc('\n', out);
+        told = true;
         (void)snprintf(left, sizeof left, "  %s", row->name);
         print_row(out, left, row->help);
     }

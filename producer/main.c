@@ -83,8 +83,9 @@ static int begin(const struct bao_producer_settings *settings,
         .interrupted = interrupted,
     };
     enum baozi_status status = baozi_open(&options, client);
-    if (status == BAOZI_OK)
-        status = baozi_connect(*client, (int64_t)settings->connect_timeout_ms);
+    if (status != BAOZI_OK)
+        return bao_complain_open(name, settings->url, status);
+    status = baozi_connect(*client, (int64_t)settings->connect_timeout_ms);
     if (status == BAOZI_OK)
         status = declare(*client, settings);
     if (signals.count > 0)

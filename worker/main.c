@@ -71,9 +71,9 @@ static int begin(struct bao_crew *crew)
         .context = crew,
     };
     enum baozi_status status = baozi_open(&options, &crew->client);
-    if (status == BAOZI_OK)
-        status =
-            baozi_connect(crew->client, (int64_t)settings->connect_timeout_ms);
+    if (status != BAOZI_OK)
+        return bao_complain_open(name, settings->url, status);
+    status = baozi_connect(crew->client, (int64_t)settings->connect_timeout_ms);
     if (status == BAOZI_OK)
         status = baozi_declare(crew->client, settings->queue, NULL);
     if (signals.count > 0)

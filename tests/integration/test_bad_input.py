@@ -67,6 +67,9 @@ def _():
 def _():
     for url in ("http://127.0.0.1:1", "nonsense", "tcp://", "ipc://"):
         refused(USAGE, "baozi", "stats", "--url", url)
+        refused(USAGE, "baozi-producer", "jobs", "--url", url)
+        refused(USAGE, "baozi-worker", "jobs", "--builtin", "echo", "--url",
+                url)
 
 
 @test("[S11] nobody at the URL: exit 69")

@@ -37,6 +37,36 @@ def _():
         check(f"\n  {later} " not in text, later + " is not there yet")
 
 
+@test("help of the group queue lists its verbs")
+def _():
+    text = good(run("baozi", "queue", "--help"))
+    equal(text, good(run("baozi", "help", "queue")))
+    for verb in VERBS:
+        equal(f"\n  {verb} " in text, verb.startswith("queue "), verb)
+
+
+@test("a folder of the local broker that is not ours alone is named")
+def _():
+    os.mkdir(path("tmp"))
+    os.mkdir(path(f"tmp/baozi-{os.getuid()}"))
+    os.chmod(path(f"tmp/baozi-{os.getuid()}"), 0o777)
+    env = {"TMPDIR": path("tmp"), "BAOZI_RUNTIME_DIR": "",
+           "XDG_RUNTIME_DIR": ""}
+    complains(run("baozi", "health", env=env), 77,
+              path(f"tmp/baozi-{os.getuid()}"), "BAOZI_RUNTIME_DIR")
+
+
+@test("[S10] the broker's own reason and remedy are told, not general ones")
+def _():
+    with Broker() as broker:
+        good(broker.cli("queue", "create", "jobs"))
+        good(broker.cli("queue", "pause", "jobs"))
+        refused = broker.cli("put", "jobs", "x", "--no-wait")
+        complains(refused, 75)
+        equal(refused.stderr, "baozi put: put on queue 'jobs': FULL\n"
+              "  why: it is paused\n  do: resume it\n")
+
+
 @test("the version is on stdout, as text and as JSON")
 def _():
     text = good(run("baozi", "--version"))
@@ -69,7 +99,8 @@ def _():
     complains(run("baozi", "cancel", "seven"), 64, "not an id")
     complains(run("baozi", "wait", "0"), 64, "not an id")
     complains(run("baozi", "completion", "csh"), 64)
-    complains(run("baozi", "queue", "ls", "--url", "http://x"), 64)
+    complains(run("baozi", "queue", "ls", "--url", "http://x"), 64,
+              "cannot use the address 'http://x'")
     complains(run("baozi", "queue", "ls", env={"BAOZI_FORMAT": "xml"}), 78,
               "BAOZI_FORMAT")
 
