@@ -79,6 +79,7 @@ struct bao_crew {
     struct baozi_subscription *subscription; /* of who has the turn */
     bool turn;                               /* somebody is taking an item */
     bool away;                               /* the broker does not answer */
+    bool gone;                               /* the queue is not there */
     bool begun;                              /* some child was READY once */
     size_t slots_left;                       /* threads that still run */
     bool left_behind;                        /* some threads never ended */

@@ -6,6 +6,7 @@
  * belongs to who has the turn.
  */
 #include <poll.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "worker/crew.h"
@@ -49,6 +50,29 @@ static void note_away(struct bao_crew *crew, bool away)
                      bao_text("url", baozi_url(crew->client)));
 }
 
+/* Says once that the queue was deleted, or lost with the broker's memory, and
+ * once that it is back. It is not made again: whoever deleted it may be about
+ * to make it with other options. */
+static void note_gone(struct bao_crew *crew, bool gone)
+{
+    if (crew->gone == gone)
+        return;
+    crew->gone = gone;
+    if (gone)
+        BAO_CREW_LOG(crew,
+                     BAO_LOG_WARNING,
+                     bao_event("queue_gone"),
+                     bao_text("queue", crew->settings->queue),
+                     bao_text("meaning",
+                              "it was deleted, or the broker restarted without "
+                              "it; waiting until it is made again"));
+    else
+        BAO_CREW_LOG(crew,
+                     BAO_LOG_INFO,
+                     bao_event("queue_back"),
+                     bao_text("queue", crew->settings->queue));
+}
+
 /* Nothing came: is the broker away, or is that the end? */
 static void look_around(struct bao_crew *crew)
 {
@@ -56,6 +80,7 @@ static void look_around(struct bao_crew *crew)
     note_away(crew, away);
     if (away)
         return;
+    note_gone(crew, false);
     struct baozi_queue_stat stat = {.size = sizeof stat};
     if (crew->settings->until_empty &&
         baozi_stat(crew->client, crew->settings->queue, &stat) == BAOZI_OK &&
@@ -68,6 +93,7 @@ static void subscription_ended(struct bao_crew *crew, enum baozi_status status)
 {
     char why[512];
     (void)baozi_explain(crew->client, why, sizeof why);
+    why[strcspn(why, "\n")] = '\0';
     if (crew->subscription != NULL)
         (void)baozi_unsubscribe(crew->subscription);
     crew->subscription = NULL;
@@ -82,19 +108,23 @@ static void subscription_ended(struct bao_crew *crew, enum baozi_status status)
     if (status == BAOZI_DENIED || status == BAOZI_BAD_REQUEST ||
         status == BAOZI_BAD_VERSION) {
         (void)pthread_mutex_lock(&crew->lock);
-        (void)bao_complain(bao_worker_program.name,
-                           baozi_status_exit_code(status),
-                           why,
-                           NULL,
-                           NULL);
+        (void)bao_complain_status(
+            bao_worker_program.name, crew->client, status);
         (void)pthread_mutex_unlock(&crew->lock);
         bao_crew_want_drain(crew, baozi_status_exit_code(status));
         return;
     }
-    BAO_CREW_LOG(crew,
-                 BAO_LOG_WARNING,
-                 bao_event("subscription_ended"),
-                 bao_text("why", why));
+    if (status == BAOZI_NOT_FOUND && crew->settings->until_empty) {
+        bao_crew_want_drain(crew, 0);
+        return;
+    }
+    if (status == BAOZI_NOT_FOUND)
+        note_gone(crew, true);
+    else
+        BAO_CREW_LOG(crew,
+                     BAO_LOG_WARNING,
+                     bao_event("subscription_ended"),
+                     bao_text("why", why));
     struct pollfd polled = {.fd = crew->drain_fd, .events = POLLIN};
     (void)poll(&polled, 1, AGAIN_MS);
 }
@@ -115,6 +145,7 @@ static bool take_in_turn(struct bao_slot *slot, struct baozi_item *item)
             status = baozi_next(crew->subscription, LOOK_MS, item);
         if (status == BAOZI_OK) {
             note_away(crew, false);
+            note_gone(crew, false);
             return true;
         }
         if (status == BAOZI_EMPTY)
