@@ -4,9 +4,32 @@
  *     baozi-worker QUEUE --plugin ./word_count.so --argument TEXT
  *
  * A plugin is a shared object that exports one function, baozi_plugin(). It
- * needs nothing but this header:
+ * needs nothing but this header, which is #include <baozi_plugin.h> where
+ * baozi is installed:
  *
- *     cc -shared -fPIC -I/path/to/baozi -o word_count.so word_count.c
+ *     cc -shared -fPIC $(pkg-config --cflags baozi) -o mine.so mine.c
+ *
+ * This is a whole one, which answers with the item itself:
+ *
+ *     #include <baozi_plugin.h>
+ *
+ *     static enum baozi_plugin_outcome
+ *     echo(void *state,
+ *          const struct baozi_plugin_item *item,
+ *          struct baozi_plugin_answer *answer)
+ *     {
+ *         (void)state;
+ *         answer->result = item->payload;
+ *         answer->result_bytes = item->bytes;
+ *         return BAOZI_PLUGIN_DONE;
+ *     }
+ *
+ *     const struct baozi_plugin *baozi_plugin(void)
+ *     {
+ *         static const struct baozi_plugin mine = {
+ *             .version = BAOZI_PLUGIN_VERSION, .name = "mine", .handle = echo};
+ *         return &mine;
+ *     }
  *
  * Each child process of the worker loads the plugin for itself: it calls
  * init() once, handle() for one item after another, and fini() before it
@@ -19,7 +42,7 @@
  * error are the worker's. SIGTERM, SIGINT and SIGHUP are ignored in the
  * child: the worker lets it finish, or kills it when the time is over.
  *
- * worker/plugins/word_count.c is a complete example.
+ * worker/plugins/word_count.c is an example with a state and an argument.
  */
 #ifndef BAOZI_PLUGIN_H
 #define BAOZI_PLUGIN_H
@@ -48,7 +71,7 @@ struct baozi_plugin_header {
     const char *value;
 };
 
-/* One item. Everything is lent until handle() returns. */
+/* One item. Everything is lent until the next call of handle() or fini(). */
 struct baozi_plugin_item {
     size_t size; /* sizeof of the worker's struct */
     const char *queue;

@@ -36,7 +36,7 @@ find_plugin(const char *path, void *library, char *error, size_t error_bytes)
         (void)snprintf(error,
                        error_bytes,
                        "%s exports no baozi_plugin(); write one as "
-                       "common/baozi_plugin.h says",
+                       "baozi_plugin.h says",
                        path);
         return NULL;
     }

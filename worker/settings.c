@@ -38,7 +38,7 @@ static const struct bao_option options_table[] = {
      .takes = BAO_TAKES_TEXT,
      AT(plugin),
      .value = "FILE.so",
-     .help = "let this plugin work (common/baozi_plugin.h)"},
+     .help = "let this plugin work; baozi_plugin.h tells how to write one"},
     {.name = "builtin",
      .takes = BAO_TAKES_CHOICE,
      .choices = "eater|echo|upper|sleep",
@@ -215,7 +215,7 @@ static bool check_plugin(struct bao_worker_settings *settings,
     bao_problem_why(problem, "%s", strerror(errno));
     bao_problem_remedy(problem,
                        "give the path of a shared object made as "
-                       "common/baozi_plugin.h says");
+                       "baozi_plugin.h says");
     return false;
 }
 

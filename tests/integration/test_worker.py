@@ -5,9 +5,10 @@ Real broker, real worker, real signals; each test has a broker of its own.
 import json
 import os
 import signal
+import subprocess
 import time
 
-from baozi_test import (BUILD, Broker, alive, check, children,
+from baozi_test import (BUILD, ROOT, Broker, alive, check, children,
                         contains, descendants, equal, main, marked, path,
                         read, run, state, test, wait_until, words, write)
 
@@ -397,6 +398,33 @@ def _():
         equal(worker.stop(), 0, "exit code of the worker")
 
 
+@test("a queue that was deleted is waited for, and that is said once")
+def _():
+    with Broker() as broker:
+        worker = start(broker, "-c", "1", "--builtin", "echo")
+        wait_until(lambda: "event=ready" in worker.stderr(), what="ready")
+        equal(broker.cli("queue", "rm", "jobs", "--force").returncode, 0, "rm")
+        time.sleep(2.5)
+        equal(worker.stderr().count("event=queue_gone"), 1, "times it is said")
+        check("subscription_ended" not in worker.stderr(), worker.stderr())
+        create(broker, "--maxsize", "7")  # the worker did not make it
+        put(broker, "a")
+        equal(join(broker), 0, "join")
+        wait_until(lambda: "event=queue_back" in worker.stderr(), what="back")
+        equal(worker.stop(), 0, "exit code of the worker")
+
+
+@test("--until-empty ends when the queue is deleted")
+def _():
+    with Broker() as broker:
+        put(broker, "a", "b")
+        worker = start(broker, "-c", "1", "--exec", "sleep 1",
+                       "--until-empty")
+        wait_until(lambda: broker.stat("jobs")["leased"] > 0, what="a lease")
+        equal(broker.cli("queue", "rm", "jobs", "--force").returncode, 0, "rm")
+        equal(worker.wait(10), 0, "exit code of the worker")
+
+
 # --- runners -----------------------------------------------------------------
 
 @test("the example plugin counts words; a refused argument ends with 78")
@@ -415,6 +443,24 @@ def _():
         equal(done.returncode, 78, "exit code")
         contains(done.stderr, "must be a number of words")
         contains(done.stderr, "do:")
+
+
+@test("the plugin that baozi_plugin.h shows compiles and works")
+def _():
+    header = read(os.path.join(ROOT, "build", "include",
+                               "baozi_plugin.h"))
+    shown = header[header.index("#include <baozi_plugin.h>\n"):]
+    shown = shown[:shown.index("\n * Each child")]
+    write("mine.c", shown.replace("\n *", "\n"))
+    made = subprocess.run(
+        ["cc", "-Wall", "-Werror", "-shared", "-fPIC",
+         "-I", os.path.join(ROOT, "build", "include"), "-o", path("mine.so"),
+         path("mine.c")], capture_output=True, text=True, check=False)
+    equal(made.returncode, 0, made.stderr)
+    with Broker() as broker:
+        start(broker, "-c", "1", "--plugin", path("mine.so"))
+        done = broker.cli("put", "jobs", "hello", "--result")
+        equal(done.stdout, "hello", done.stderr)
 
 
 @test("[T1] the eater says which bun it ate, with the child's pid")
