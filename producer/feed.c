@@ -318,7 +318,8 @@ void bao_feed_flush(struct bao_feed *feed)
         draw(feed);
         if (status == BAOZI_CLOSED || status == BAOZI_NO_MEMORY)
             break;
-        if (status != BAOZI_TIMEOUT && took_us < 1000) /* never spin */
+        if (status != BAOZI_TIMEOUT && took_us < 1000 && /* never spin */
+            bao_feed_counts(feed).unknown > 0)
             (void)bao_input_wait(-1, -1, 5);
     }
     feed->end_us = bao_time_monotonic_us();
