@@ -23,7 +23,7 @@ WARN  += $(if $(WERROR),-Werror)
 
 OPTIMIZE_release := -O2 -g
 OPTIMIZE_debug   := -O0 -g3
-OPTIMIZE_asan    := -O1 -g -fno-omit-frame-pointer \
+OPTIMIZE_asan    := -O1 -g -fno-omit-frame-pointer -DBAO_MARKS \
                     -fsanitize=address,undefined -fno-sanitize-recover=all
 OPTIMIZE_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
 OPTIMIZE_cover   := -O0 -g --coverage
