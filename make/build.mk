@@ -73,6 +73,11 @@ build/libbaozi.so: $(B)/libbaozi.so
 plugins: $(patsubst $(B)/%,build/%,$(PLUGINS))
 build/plugins/%.so: $(B)/plugins/%.so
 	$(Q)mkdir -p $(@D) && cp -f $< $@.new && mv -f $@.new $@
+else
+# The other flavours are used where they lie: BAOZI_BUILD=build/asan/bin.
+plugins: $(B)/bin/plugins
+$(B)/bin/plugins:
+	$(Q)mkdir -p $(@D) && ln -sfn ../plugins $@
 endif
 
 # --- what makes everything stale: other flags, other files -------------------

@@ -9,7 +9,7 @@ import statistics
 import threading
 import time
 
-from baozi_test import (BUILD, Broker, check, children, descendants, equal,
+from baozi_test import (ROOT, Broker, check, children, descendants, equal,
                         main, path, read, run, state, test, wait_until, write)
 
 # Logs "<delivery> <nanoseconds>" of each start; the first one never ends.
@@ -186,7 +186,7 @@ class Library:
     """The few calls of libbaozi.so that the timing test needs."""
 
     def __init__(self):
-        self.so = ctypes.CDLL(os.path.join(BUILD, "libbaozi.so"))
+        self.so = ctypes.CDLL(os.path.join(ROOT, "build", "libbaozi.so"))
         self.so.baozi_put.argtypes = [
             ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p,
             ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
