@@ -179,6 +179,10 @@ void bao_options_help(const struct bao_program *program, FILE *out)
     (void)fputs("\nOptions:\n", out);
     for (; option != NULL && option->name != NULL; option++)
         print_option(out, option);
+    if (strchr(program->name, ' ') == NULL) /* not a verb's */
+        print_row(out,
+                  "      --completion SHELL",
+                  "print completion for bash, zsh or fish");
     print_row(out, "  -h, --help", "show this and end");
     print_row(out, "      --version", "show the version and end");
     if (program->examples != NULL)

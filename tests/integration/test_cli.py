@@ -37,6 +37,14 @@ def _():
         check(f"\n  {later} " not in text, later + " is not there yet")
 
 
+@test("the other programs' help tells where their completion is")
+def _():
+    for name in ("baozi-broker", "baozi-producer", "baozi-worker"):
+        contains(good(run(name, "--help")), "--completion SHELL", name)
+        for shell in ("bash", "zsh", "fish"):
+            contains(good(run(name, "--completion", shell)), name, shell)
+
+
 @test("help of the group queue lists its verbs")
 def _():
     text = good(run("baozi", "queue", "--help"))
