@@ -53,8 +53,8 @@ static const struct bao_option table[] = {
      .value = "URL",
      MEMBER(listen),
      .environment = "BAOZI_LISTEN",
-     .help = "ipc://PATH, tcp://ADDRESS:PORT or tcp://ADDRESS:* (repeat for "
-             "more)"},
+     .help = "ipc://PATH, tcp://ADDRESS:PORT or tcp://ADDRESS:*; instead of "
+             "the local socket and tcp://127.0.0.1:22694"},
     {.name = "http",
      .takes = BAO_TAKES_TEXT,
      .value = "ADDR:PORT|off",

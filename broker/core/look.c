@@ -286,7 +286,7 @@ void bao_peek(struct bao_core *core, const struct bao_call *call)
                    call,
                    named ? BAOZI_NOT_FOUND : BAOZI_EMPTY,
                    op->queue,
-                   named ? BAO_LITERAL("it has no such item; it may be "
+                   named ? BAO_LITERAL("it has no such item, it may be "
                                        "settled already")
                          : BAO_LITERAL("nothing in it is ready"));
         return;

@@ -448,7 +448,7 @@ void bao_cancel_item(struct bao_core *core, const struct bao_call *call)
                    call,
                    BAOZI_NOT_FOUND,
                    bao_span_of(NULL, 0),
-                   BAO_LITERAL("no such item is waiting or leased; it may "
+                   BAO_LITERAL("no such item is waiting or leased, it may "
                                "be settled already"));
         return;
     }
