@@ -20,6 +20,7 @@
 #define WALL_LOOK_US  (60u * 1000000u)
 #define WALL_SLACK_US 1000
 #define FAREWELL_US   (500u * 1000u)
+#define LAST_WORDS_US (50u * 1000u)
 
 struct loop {
     struct bao_loop_config config;
@@ -32,6 +33,7 @@ struct loop {
     int ended_by; /* a signal, or 0 */
     bool draining;
     bool farewell; /* draining, and nothing is leased */
+    bool alone;    /* draining, and no session is left */
     bool ended;
 };
 
@@ -140,18 +142,23 @@ static uint64_t earlier(uint64_t a, uint64_t b)
     return a < b ? a : b;
 }
 
-/* Drained: nobody is left, or the grace is over, or nothing is leased and
- * those who are left had time to read their answers and to say BYE. */
+/* Draining ends with the grace. Once nothing is leased, those who are left
+ * have FAREWELL_US to read their answers and to say BYE; once nobody is left,
+ * the last answers have LAST_WORDS_US to leave. */
 static bool is_drained(struct loop *loop)
 {
+    const struct bao_core *core = loop->config.core;
     if (!loop->draining)
         return false;
-    if (bao_core_sessions(loop->config.core) == 0)
-        return true;
-    if (!loop->farewell && bao_core_leases(loop->config.core) == 0) {
+    if (!loop->farewell && bao_core_leases(core) == 0) {
         loop->farewell = true;
         loop->drain_until_us =
             earlier(loop->drain_until_us, loop->now_us + FAREWELL_US);
+    }
+    if (!loop->alone && bao_core_sessions(core) == 0) {
+        loop->alone = true;
+        loop->drain_until_us =
+            earlier(loop->drain_until_us, loop->now_us + LAST_WORDS_US);
     }
     return loop->now_us >= loop->drain_until_us;
 }
