@@ -57,7 +57,7 @@ void random_put(struct run *run, unsigned c)
  * as they were promised, or something else. */
 void random_bodies(struct run *run)
 {
-    static uint8_t bytes[70000];
+    static uint8_t bytes[70000 + 1];
     struct world_payload payloads[4];
     struct bao_operation body = random_begin(BAO_VERB_BODY);
     unsigned c = run->asked.client;

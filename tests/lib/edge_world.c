@@ -169,8 +169,11 @@ void friend_says(struct friend *friend, size_t parts, size_t bytes)
 pid_t child_open(const char *url, bool with_grandchild)
 {
     pid_t pid = fork();
-    if (pid != 0)
+    if (pid != 0) {
+        (void)setpgid(pid, pid);
         return pid;
+    }
+    (void)setpgid(0, 0);
     struct friend friend = friend_open(url);
     if (zmq_send(friend.socket, "hi", 2, 0) != 2)
         _exit(1);
@@ -187,4 +190,9 @@ void child_kill(pid_t pid)
 {
     (void)kill(pid, SIGKILL);
     (void)waitpid(pid, NULL, 0);
+}
+
+void child_kill_family(pid_t pid)
+{
+    (void)kill(-pid, SIGKILL);
 }

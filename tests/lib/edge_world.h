@@ -69,5 +69,7 @@ void friend_says(struct friend *friend, size_t parts, size_t bytes);
 /* A child that connects, says something and waits to be killed. */
 pid_t child_open(const char *url, bool with_grandchild);
 void child_kill(pid_t pid);
+/* Kills what a killed child left behind: its grandchild. */
+void child_kill_family(pid_t pid);
 
 #endif

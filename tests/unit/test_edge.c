@@ -121,6 +121,7 @@ static void test_edge__a_child_that_keeps_the_socket_is_no_life_sign(void **s)
     child_kill(pid);
     assert_true(edge_run(1000, &world.closed, 1));
     assert_int_equal(world.gone, 1);
+    child_kill_family(pid);
     edge_world_close();
 }
 
