@@ -50,12 +50,17 @@ HELPERS  := $(patsubst %.c,$(B)/%,$(call source,tests/integration))
 HEADERS  := $(patsubst common/%,build/include/%,$(PUBLIC_HEADERS))
 
 programs: $(PROGRAMS)
+	@:
 library: $(LIBRARY) $(HEADERS)
 plugins: $(PLUGINS)
 all: programs library plugins
+	@:
 tests: $(UNIT) $(STORY) $(HELPERS)
+	@:
 examples: $(EXAMPLES)
+	@:
 bench: $(BENCH)
+	@:
 
 # --- the final places, of the release flavour --------------------------------
 ifeq ($(FLAVOUR),release)
