@@ -386,8 +386,10 @@ baozi_subscribe(struct baozi *client,
                 uint64_t bytes,
                 const struct baozi_get_options *options,
                 struct baozi_subscription **subscription);
-/* The next pushed item. OK | EMPTY | SHUTDOWN | NOT_FOUND | SESSION_GONE (the
- * subscription is the parent's, and this is a forked child) */
+/* The next pushed item; its lease begins now, and if this process dies from now
+ * on, that counts as a failed delivery. OK | EMPTY | SHUTDOWN | NOT_FOUND |
+ * SESSION_GONE (the subscription is the parent's, and this is a forked child)
+ */
 BAOZI_API enum baozi_status baozi_next(struct baozi_subscription *subscription,
                                        int64_t wait_ms,
                                        struct baozi_item *item);

@@ -205,6 +205,8 @@ struct bao_engine *bao_engine_here(const struct baozi *client);
 
 /* client_pump.c */
 void bao_pump(struct bao_engine *engine);
+/* Whoever sleeps on the socket does not sleep past the dialogue's deadline. */
+void bao_mind_deadline(struct bao_engine *engine);
 /* Sleeps once, until something may have changed or until_us. The lock is held
  * on return. True if a signal handler ran. */
 bool bao_sleep(struct bao_engine *engine,

@@ -233,6 +233,11 @@ void bao_pump(struct bao_engine *e)
             break;
         }
     }
+    bao_mind_deadline(e);
+}
+
+void bao_mind_deadline(struct bao_engine *e)
+{
     if (e->driver != NULL && e->driver_sleeps &&
         (e->dirty || next_deadline(e) < e->driver_until_us)) {
         bao_wake(e, e->driver);

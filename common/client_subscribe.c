@@ -193,7 +193,11 @@ enum baozi_status baozi_next(struct baozi_subscription *subscription,
         status = BAOZI_EMPTY;
     } else if (status == BAOZI_OK && subscription->items.count > 0) {
         struct bao_link *link = bao_list_pop(&subscription->items);
-        bao_holder_show(BAO_OF(link, struct bao_holder, link), item);
+        struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
+        bao_dialogue_started(
+            e->dialogue, bao_time_monotonic_us(), &holder->lease);
+        bao_mind_deadline(e);
+        bao_holder_show(holder, item);
     } else if (status == BAOZI_OK) {
         status = subscription->status;
         memcpy(detail, subscription->detail, sizeof detail);

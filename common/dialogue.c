@@ -36,6 +36,7 @@ struct bao_dialogue *bao_dialogue_open(const struct bao_dialogue_config *config,
                                 &d->sent,
                                 &d->timed,
                                 &d->errands,
+                                &d->starting,
                                 &d->classes};
     for (size_t i = 0; i < sizeof lists / sizeof lists[0]; i++) {
         bao_list_init(lists[i]);

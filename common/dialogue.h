@@ -99,8 +99,10 @@ struct bao_lease {
      * back) or LOST (the broker restarted without a memory of it). */
     enum baozi_status gone;
 
-    struct bao_link link; /* of its class, by renewal */
-    uint64_t renew_us;    /* BAO_NEVER_US: renewal has ended */
+    bool started;             /* bao_dialogue_started() was called */
+    struct bao_link starting; /* listed while the broker is not told so */
+    struct bao_link link;     /* of its class, by renewal */
+    uint64_t renew_us;        /* BAO_NEVER_US: renewal has ended */
     struct bao_lease_class *class;
 };
 
@@ -224,6 +226,11 @@ bool bao_dialogue_hold(struct bao_dialogue *dialogue,
                        uint64_t now_us,
                        struct bao_lease *lease);
 void bao_dialogue_drop(struct bao_dialogue *dialogue, struct bao_lease *lease);
+/* An item of a subscription is handed over: its lease begins now. The broker
+ * is told within some milliseconds, unless the lease is dropped sooner. */
+void bao_dialogue_started(struct bao_dialogue *dialogue,
+                          uint64_t now_us,
+                          struct bao_lease *lease);
 /* The broker settled item `id` without its token (task_done): its lease, if
  * it is held, is dropped. Usually the oldest one, so found at once. */
 void bao_dialogue_settled(struct bao_dialogue *dialogue, uint64_t id);

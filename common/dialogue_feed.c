@@ -385,6 +385,7 @@ static void take_notice(struct bao_dialogue *d,
     case BAO_VERB_REJECT:
     case BAO_VERB_TOUCH:
     case BAO_VERB_DONE_NEXT:
+    case BAO_VERB_STARTED:
     case BAO_VERB_RECEIPT:
     case BAO_VERB_CANCEL_ITEM:
     case BAO_VERB_WAIT:

@@ -20,9 +20,11 @@
 #include "common/dialogue_map.h"
 #include "common/wire.h"
 
-#define BAO_CANCEL_AFTER_US   (50u * 1000u) /* the broker's own answer first */
-#define BAO_ANSWER_GRACE_US   (1000u * 1000u) /* S3.2: one second more */
-#define BAO_ACK_AFTER_US      (1000u * 1000u)
+#define BAO_CANCEL_AFTER_US (50u * 1000u)   /* the broker's own answer first */
+#define BAO_ANSWER_GRACE_US (1000u * 1000u) /* S3.2: one second more */
+#define BAO_ACK_AFTER_US    (1000u * 1000u)
+#define BAO_STARTED_AFTER_US \
+    (10u * 1000u) /* what is done sooner, is not told */
 #define BAO_ACK_COUNT         256u
 #define BAO_ACK_RANGES        256u
 #define BAO_HELLO_AGAIN_US    (1000u * 1000u)
@@ -146,7 +148,10 @@ struct bao_dialogue {
 
     /* leases */
     struct bao_list classes;
-    struct bao_map leases; /* by token */
+    struct bao_map leases;    /* by token */
+    struct bao_list starting; /* handed over, and the broker is not told yet */
+    uint64_t starting_us;     /* when it is to be told of the first */
+    bool starting_due;
 
     /* the message being built */
     struct bao_writer writer;

@@ -81,6 +81,32 @@ void bao_dialogue_drop(struct bao_dialogue *d, struct bao_lease *lease)
         leave(d, lease);
         bao_map_remove(&d->leases, lease->token);
     }
+    if (bao_link_is_listed(&lease->starting)) {
+        bao_list_remove(&d->starting, &lease->starting);
+    }
+}
+
+static void tell_started(struct bao_dialogue *d, struct bao_lease *lease)
+{
+    if (!bao_link_is_listed(&lease->starting)) {
+        bao_list_push(&d->starting, &lease->starting);
+    }
+}
+
+void bao_dialogue_started(struct bao_dialogue *d,
+                          uint64_t now_us,
+                          struct bao_lease *lease)
+{
+    if (lease->class == NULL || lease->started) {
+        return;
+    }
+    lease->started = true;
+    if (d->starting.count == 0) {
+        d->starting_us = now_us + BAO_STARTED_AFTER_US;
+        d->starting_due = false;
+    }
+    tell_started(d, lease);
+    bao_dialogue_renewed(d, now_us, lease, lease->lease_ms);
 }
 
 void bao_dialogue_renewed(struct bao_dialogue *d,
@@ -250,7 +276,8 @@ void bao_leases_touched(struct bao_dialogue *d,
 
 /* --- session ------------------------------------------------------------ */
 
-/* After a resume everything is renewed soon: time may have been lost. */
+/* After a resume everything is renewed soon: time may have been lost, and so
+ * may have been what was said of it. */
 void bao_leases_renew_all(struct bao_dialogue *d, uint64_t now_us)
 {
     for (struct bao_link *link = bao_list_first(&d->classes); link != NULL;
@@ -263,8 +290,12 @@ void bao_leases_renew_all(struct bao_dialogue *d, uint64_t now_us)
             if (lease->renew_us != BAO_NEVER_US) {
                 lease->renew_us = now_us;
             }
+            if (lease->started) {
+                tell_started(d, lease);
+            }
         }
     }
+    d->starting_due = d->starting.count > 0;
 }
 
 void bao_leases_lose_all(struct bao_dialogue *d, enum baozi_status gone)

@@ -2,8 +2,8 @@
  * dialogue_next.c - builds the next message to send.
  *
  * Order in a message: acknowledgements, receipts, HELD (after a resume),
- * errands (CANCEL, CREDIT, BODY), a heartbeat, what must be sent again, what
- * goes out at once, and last the batch.
+ * STARTED, errands (CANCEL, CREDIT, BODY), a heartbeat, what must be sent
+ * again, what goes out at once, and last the batch.
  *
  * Batching adds no delay: puts and settles that wait go out together while
  * fewer than two messages of them are in flight. A message counts as in
@@ -30,6 +30,16 @@ pack_pairs(struct bao_dialogue *d, const struct bao_pair *pairs, size_t count)
         bao_store64(d->columns[BAO_SCRATCH_IDS] + 8 * i, pairs[i].first);
         bao_store64(d->columns[BAO_SCRATCH_TOKENS] + 8 * i, pairs[i].last);
     }
+}
+
+static void
+set_columns(struct bao_dialogue *d, struct bao_operation *op, size_t count)
+{
+    BAO_SET(op, IDS, ids, bao_span_of(d->columns[BAO_SCRATCH_IDS], 8 * count));
+    BAO_SET(op,
+            TOKENS,
+            tokens,
+            bao_span_of(d->columns[BAO_SCRATCH_TOKENS], 8 * count));
 }
 
 static size_t at_most(size_t count, size_t most)
@@ -67,12 +77,7 @@ static bool add_receipts(struct bao_dialogue *d)
             at_most(receipts->count - receipts->sent, BAO_OPERATION_ITEMS_MAX);
         pack_pairs(d, receipts->data + receipts->sent, count);
         struct bao_operation op = make_notice(BAO_VERB_RECEIPT);
-        BAO_SET(
-            &op, IDS, ids, bao_span_of(d->columns[BAO_SCRATCH_IDS], 8 * count));
-        BAO_SET(&op,
-                TOKENS,
-                tokens,
-                bao_span_of(d->columns[BAO_SCRATCH_TOKENS], 8 * count));
+        set_columns(d, &op, count);
         if (!bao_operation_add(d, &op)) {
             return false;
         }
@@ -93,14 +98,7 @@ static bool add_held(struct bao_dialogue *d)
         pack_pairs(d, d->held.data + d->held.sent, count);
         struct bao_operation op = make_notice(BAO_VERB_HELD);
         if (count > 0) {
-            BAO_SET(&op,
-                    IDS,
-                    ids,
-                    bao_span_of(d->columns[BAO_SCRATCH_IDS], 8 * count));
-            BAO_SET(&op,
-                    TOKENS,
-                    tokens,
-                    bao_span_of(d->columns[BAO_SCRATCH_TOKENS], 8 * count));
+            set_columns(d, &op, count);
         }
         if (count < left) {
             BAO_SET(&op, FLAGS, flags, BAO_FLAG_MORE);
@@ -111,6 +109,34 @@ static bool add_held(struct bao_dialogue *d)
         d->held.sent += count;
         d->held_due = count < left;
     }
+    return true;
+}
+
+/* STARTED: what was handed over a while ago and is still at work. */
+static bool add_started(struct bao_dialogue *d)
+{
+    while (d->starting_due && d->starting.count > 0) {
+        size_t count = 0;
+        struct bao_link *link = bao_list_first(&d->starting);
+        for (; link != NULL && count < BAO_OPERATION_ITEMS_MAX;
+             link = bao_list_next(&d->starting, link)) {
+            const struct bao_lease *lease =
+                BAO_OF(link, struct bao_lease, starting);
+            bao_store64(d->columns[BAO_SCRATCH_IDS] + 8 * count, lease->id);
+            bao_store64(d->columns[BAO_SCRATCH_TOKENS] + 8 * count,
+                        lease->token);
+            count++;
+        }
+        struct bao_operation op = make_notice(BAO_VERB_STARTED);
+        set_columns(d, &op, count);
+        if (!bao_operation_add(d, &op)) {
+            return false;
+        }
+        for (; count > 0; count--) {
+            (void)bao_list_pop(&d->starting);
+        }
+    }
+    d->starting_due = false;
     return true;
 }
 
@@ -316,7 +342,8 @@ bool bao_dialogue_has_next(const struct bao_dialogue *d)
     bool requests = (d->again.count > 0 || d->control.count > 0) &&
                     d->sent.count < d->waiting_max;
     return requests || d->ack_due || d->held_due || d->beat_due ||
-           d->errands.count > 0 || d->receipts.sent < d->receipts.count ||
+           (d->starting_due && d->starting.count > 0) || d->errands.count > 0 ||
+           d->receipts.sent < d->receipts.count ||
            d->orphans.sent < d->orphans.count || batch_may_go(d);
 }
 
@@ -331,9 +358,9 @@ bool bao_dialogue_next(struct bao_dialogue *d,
     if (d->state == BAO_DIALOGUE_HELLO_DUE) {
         say_hello(d, now_us);
     } else if (add_acks(d) && add_receipts(d) && add_held(d) &&
-               add_orphans(d) && add_errands(d) && add_beat(d) &&
-               bao_runs_add(d, &d->again, now_us) && d->again.count == 0 &&
-               bao_runs_add(d, &d->control, now_us)) {
+               add_started(d) && add_orphans(d) && add_errands(d) &&
+               add_beat(d) && bao_runs_add(d, &d->again, now_us) &&
+               d->again.count == 0 && bao_runs_add(d, &d->control, now_us)) {
         add_batch(d, now_us);
     }
     if (d->broken != NULL || d->writer.operations == 0) {

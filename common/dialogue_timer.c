@@ -211,6 +211,9 @@ void bao_dialogue_tick(struct bao_dialogue *d, uint64_t now_us)
     if (d->acked_rids > 0 && now_us >= d->ack_us) {
         d->ack_due = true;
     }
+    if (d->starting.count > 0 && now_us >= d->starting_us) {
+        d->starting_due = true;
+    }
 }
 
 uint64_t bao_dialogue_deadline(const struct bao_dialogue *d)
@@ -228,6 +231,9 @@ uint64_t bao_dialogue_deadline(const struct bao_dialogue *d)
     due_us = bao_sooner(due_us, bao_leases_due(d));
     if (d->acked_rids > 0 && !d->ack_due) {
         due_us = bao_sooner(due_us, d->ack_us);
+    }
+    if (d->starting.count > 0 && !d->starting_due) {
+        due_us = bao_sooner(due_us, d->starting_us);
     }
     for (size_t i = 0; d->batch.count > 0 && i < BAO_SLOTS; i++) {
         if (d->slots[i].message != 0) {

@@ -252,6 +252,7 @@ enum bao_scope {
     X(5,  CANCEL,      BAO_BIT(TARGET), 0, 0) \
     X(6,  BODY,        BAO_BIT(TARGET) | BAO_BIT(LENGTHS), 0, 0) \
     X(7,  HELD,        0, BAO_BIT(IDS) | BAO_BIT(TOKENS) | BAO_BIT(FLAGS), 0) \
+    X(8,  STARTED,     BAO_BIT(IDS) | BAO_BIT(TOKENS), 0, 0) \
     /* queues */ \
     X(10, DECLARE,     BAO_BIT(RID) | BAO_BIT(QUEUE) | BAO_OPTIONS_OK, 0, BAO_BIT(ID) | BAO_BIT(FLAGS) | BAO_BIT(LEVEL)) \
     X(11, CONFIGURE,   BAO_BIT(RID) | BAO_BIT(QUEUE) | BAO_OPTIONS_OK, 0, 0) \

@@ -136,6 +136,7 @@ static bool dispatch(struct bao_core *core, const struct bao_call *call)
     case BAO_VERB_CANCEL: bao_cancel(core, call); return true;
     case BAO_VERB_BODY: bao_put_body(core, call); return true;
     case BAO_VERB_HELD: bao_held(core, call); return true;
+    case BAO_VERB_STARTED: bao_started(core, call); return true;
     case BAO_VERB_DECLARE: bao_declare(core, call); return true;
     case BAO_VERB_CONFIGURE: bao_configure(core, call); return true;
     case BAO_VERB_DELETE: bao_delete(core, call); return true;

@@ -8,6 +8,7 @@
 
 void bao_get(struct bao_core *core, const struct bao_call *call);
 void bao_subscribe(struct bao_core *core, const struct bao_call *call);
+void bao_started(struct bao_core *core, const struct bao_call *call);
 void bao_credit(struct bao_core *core, const struct bao_call *call);
 /* Serves the waiting gets and subscriptions of a queue. */
 void bao_get_serve(struct bao_core *core, struct bao_queue *queue);

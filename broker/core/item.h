@@ -134,6 +134,7 @@ struct bao_lease {
     struct bao_link of_stream;
     uint32_t held; /* the round of HELD that it survived */
     uint32_t flags;
+    bool started; /* PUSHED: STARTED came (volatile) */
 };
 
 #endif

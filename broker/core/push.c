@@ -3,13 +3,14 @@
  *
  * A subscription is a standing waiter among the gets. Its credit is what its
  * leases leave over; one that holds none gets one item whatever its size. Rule
- * for a dead subscriber (SPEC S5.1): the client works in order, so what lies at
- * or before the last item it settled was started, and so was the oldest behind
- * it; these count, the rest do not.
+ * for a dead subscriber (SPEC S5.1): what it said to have STARTED counts, and,
+ * as clients hand out in order, what lies at or before the last item that it
+ * settled; of what is left, the oldest counts too, the rest do not.
  */
 #include "broker/core/push.h"
 
 #include "broker/core/get.h"
+#include "broker/core/items.h"
 #include "broker/core/keep.h"
 #include "broker/core/line.h"
 #include "broker/core/memory.h"
@@ -254,11 +255,49 @@ void bao_subscribe_again(struct bao_core *core,
     }
 }
 
+/* Begins the lease's time, and that of max_run, when its holder does. */
+static void start(struct bao_core *core, struct bao_lease *lease)
+{
+    BAO_MARK("a pushed item is started");
+    lease->started = true;
+    if (lease->until_us == BAO_NEVER) {
+        return;
+    }
+    const struct bao_queue *queue = lease->item->queue;
+    lease->run_until_us =
+        bao_later(core->now_us, bao_us_of_ms(queue->options.max_run_ms));
+    bao_lease_prolong(core, lease);
+}
+
+void bao_started(struct bao_core *core, const struct bao_call *call)
+{
+    const struct bao_operation *op = call->operation;
+    const size_t entries = bao_column64_count(op->ids);
+    if (entries != bao_column64_count(op->tokens)) {
+        return;
+    }
+    for (size_t i = 0; i < entries; i++) {
+        enum baozi_status status = BAOZI_OK;
+        struct bao_item *item = bao_lease_find(core,
+                                               call->session,
+                                               bao_column64(op->ids, i),
+                                               bao_column64(op->tokens, i),
+                                               &status);
+        if (item != NULL && !item->lease->started &&
+            (item->lease->flags & BAO_LEASE_PUSHED) != 0) {
+            start(core, item->lease);
+        }
+    }
+}
+
 bool bao_push_was_started(struct bao_lease *lease)
 {
     struct bao_stream *stream = lease->stream;
+    if (lease->started || (lease->flags & BAO_LEASE_PUSHED) == 0) {
+        return true;
+    }
     if (stream == NULL) {
-        return (lease->flags & BAO_LEASE_PUSHED) == 0;
+        return false;
     }
     if (!stream->judged) {
         stream->judged = true;
@@ -266,7 +305,7 @@ bool bao_push_was_started(struct bao_lease *lease)
         for (; link != NULL; link = bao_list_next(&stream->leases, link)) {
             const struct bao_lease *other =
                 BAO_OF(link, struct bao_lease, of_stream);
-            if (other->order > stream->started) {
+            if (other->order > stream->started && !other->started) {
                 stream->oldest = other->order;
                 break;
             }

@@ -109,6 +109,18 @@ static bool take_lease(struct world_client *client, uint8_t *id, uint8_t *token)
     return true;
 }
 
+/* What was not settled goes back into the list. */
+static void keep_leases(struct world_client *client,
+                        const uint8_t *ids,
+                        const uint8_t *tokens,
+                        size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        client->leases[client->lease_count++] = (struct world_lease){
+            bao_load64(ids + 8 * i), bao_load64(tokens + 8 * i)};
+    }
+}
+
 void random_settle(struct run *run, unsigned c)
 {
     static const uint64_t verbs[] = {
@@ -119,6 +131,7 @@ void random_settle(struct run *run, unsigned c)
         BAO_VERB_RELEASE,
         BAO_VERB_REJECT,
         BAO_VERB_RECEIPT,
+        BAO_VERB_STARTED,
         BAO_VERB_TOUCH,
     };
     uint8_t ids[8 * 4];
@@ -126,7 +139,7 @@ void random_settle(struct run *run, unsigned c)
     size_t count = 0;
     size_t most = 1 + random_below(4);
     struct world_client *client = run->clients[c];
-    struct bao_operation settle = random_begin(verbs[random_below(8)]);
+    struct bao_operation settle = random_begin(verbs[random_below(9)]);
     while (count < most &&
            take_lease(client, ids + 8 * count, tokens + 8 * count)) {
         count++;
@@ -136,8 +149,11 @@ void random_settle(struct run *run, unsigned c)
     }
     BAO_SET(&settle, IDS, ids, bao_span_of(ids, 8 * count));
     BAO_SET(&settle, TOKENS, tokens, bao_span_of(tokens, 8 * count));
-    if (settle.verb == BAO_VERB_RECEIPT) {
+    if (settle.verb == BAO_VERB_RECEIPT || settle.verb == BAO_VERB_STARTED) {
         random_send_notice(run, c, &settle);
+        if (settle.verb == BAO_VERB_STARTED) {
+            keep_leases(client, ids, tokens, count);
+        }
         return;
     }
     struct world_payload result = {(const uint8_t *)"result", 6, 0};
@@ -148,10 +164,7 @@ void random_settle(struct run *run, unsigned c)
     }
     random_send_request(run, c, &settle, &result, with ? 1 : 0);
     if (settle.verb == BAO_VERB_TOUCH) {
-        for (size_t i = 0; i < count; i++) {
-            client->leases[client->lease_count++] = (struct world_lease){
-                bao_load64(ids + 8 * i), bao_load64(tokens + 8 * i)};
-        }
+        keep_leases(client, ids, tokens, count);
     }
 }
 

@@ -101,6 +101,57 @@ static void test_subscribe__death_counts_what_was_started(void **state)
         "(delivery 2), item 3 'c', item 4 'd', leases 5-7 until 30004\n");
 }
 
+/* Three at work, the fourth perhaps as well: these count, 5 and 6 do not. */
+static void test_subscribe__death_counts_all_that_said_started(void **state)
+{
+    (void)state;
+    world_says(
+        "[   0] p1 put buns 'a' 'b' 'c' 'd' 'e' 'f' -> ok, items 1-6\n"
+        "[   1] w1 subscribe buns items 9 .. waits\n"
+        "       w1 subscribe buns items 9 -> push 1: item 1 'a', "
+        "item 2 'b', item 3 'c', item 4 'd', item 5 'e', item 6 'f', "
+        "leases 1-6 until 30001\n"
+        "[   2] w1 started 1 2\n"
+        "[   3] w1 started 3 3@99\n"
+        "[   4] w1 crashes\n"
+        "[   5] w2 get buns 6             -> ok, item 1 'a' (delivery 2), "
+        "item 2 'b' (delivery 2), item 3 'c' (delivery 2), item 4 'd' "
+        "(delivery 2), item 5 'e', item 6 'f', leases 7-12 until 30005\n");
+}
+
+/* The lease began when it was pushed; it begins anew when it is handed over,
+ * once, and max_run with it. */
+static void test_subscribe__a_lease_begins_when_it_is_started(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns lease_ms 100 max_run_ms 250 -> ok, "
+               "created\n"
+               "[   1] p1 put buns 'a'            -> ok, item 1\n"
+               "[   2] w1 subscribe buns items 1  .. waits\n"
+               "       w1 subscribe buns items 1  -> push 1: item 1 'a', "
+               "lease 1 until 102\n"
+               "[  90] w1 touch 1                 -> ok until 190\n"
+               "[ 180] w1 started 1\n"
+               "[ 270] w1 touch 1                 -> ok until 370\n"
+               "[ 280] w1 started 1\n"
+               "[ 360] w1 touch 1                 -> ok until 430\n"
+               "[ 430]\n"
+               "       w1 subscribe buns items 1  -> push 2: item 1 'a' "
+               "(delivery 2), lease 2 until 530\n");
+}
+
+/* An item of a get is at work from the first; the mark changes nothing. */
+static void test_subscribe__started_is_for_what_was_pushed(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a'   -> ok, item 1\n"
+               "[   1] w1 get buns       -> ok, item 1 'a', lease 1 until "
+               "30001\n"
+               "[  50] w1 started 1\n"
+               "[30001] w1 stat buns leased -> ok, leased 0\n"
+               "[30002] w1 started 1\n");
+}
+
 static void
 test_subscribe__a_lost_push_is_sent_again_after_a_resume(void **state)
 {
@@ -150,6 +201,10 @@ const struct core_test core_tests_subscribe[] = {
     CORE_TEST(test_subscribe__a_subscription_ends_by_cancel, "S2.j S3.2.a"),
     CORE_TEST(test_subscribe__getters_and_subscribers_share, "S3.1.c S5.5.a"),
     CORE_TEST(test_subscribe__death_counts_what_was_started, "S5.1.g S5.1.e"),
+    CORE_TEST(test_subscribe__death_counts_all_that_said_started, "S5.1.g"),
+    CORE_TEST(test_subscribe__a_lease_begins_when_it_is_started,
+              "S5.2.f S5.2.d"),
+    CORE_TEST(test_subscribe__started_is_for_what_was_pushed, "S5.2.f"),
     CORE_TEST(test_subscribe__a_lost_push_is_sent_again_after_a_resume,
               "S2.j S1.m"),
     CORE_TEST(test_subscribe__a_subscription_ends_when_the_queue_does,

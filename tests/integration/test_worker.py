@@ -264,6 +264,25 @@ def _():
         wait_until(lambda: marked() == [broker.pid], 3, "nobody is left")
 
 
+@test("[S5.1] a worker killed with -9: what its children had begun counts, and "
+      "one more")
+def _():
+    with Broker() as broker:
+        create(broker)
+        put(broker, *"abcdef")
+        worker = start(broker, "-c", "3", "--prefetch", "2", "--shell",
+                       "--exec", log_job("60"))
+        wait_until(lambda: len(lines("log")) == 3, what="three run")
+        time.sleep(0.3)  # the worker says so some milliseconds later
+        worker.kill()
+        worker.wait()
+        wait_until(lambda: broker.stat("jobs")["ready"] == 6,
+                   what="all are back")
+        seen = broker.cli("browse", "jobs", "--format", "json").stdout
+        equal([item["deliveries"] for item in json.loads(seen)],
+              [1, 1, 1, 1, 0, 0], "deliveries")
+
+
 @test("a spawner killed with -9 is replaced; its children's items come again")
 def _():
     with Broker() as broker:

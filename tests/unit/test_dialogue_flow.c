@@ -359,6 +359,90 @@ test_dialogue_flow__sends_receipts_until_they_are_proved(void **state)
 
 /* --- subscriptions ------------------------------------------------------ */
 
+/* Items with one byte of `bodies` each, pushed at 0 ms. */
+static void push_items(const char *line, const char *bodies)
+{
+    world_ask(&world, "SUBSCRIBE queue=buns limit=9", -1, NULL);
+    world_send(&world);
+    world_hears(&world, line, bodies);
+    world_forget(&world);
+}
+
+static void start(unsigned i)
+{
+    bao_dialogue_started(world.dialogue, world.now_us, &world.leases[i]);
+}
+
+/* [S5.1] What is done within 10 ms of its hand-over costs no message. */
+static void test_dialogue_flow__tells_what_was_started(void **state)
+{
+    (void)state;
+    push_items("DELIVER target=1 sequence=1 ids=1,2,3 token=71 lengths=1,1,1 "
+               "lease_ms=9000",
+               "abc");
+    start(0);
+    start(0);
+    world_at(&world, 4);
+    start(1);
+    world_at(&world, 9);
+    start(2);
+    world_story(&world, "");
+    bao_dialogue_drop(world.dialogue, &world.leases[1]);
+    world_at(&world, 10);
+    world_story(&world, "> STARTED ids=1,3 tokens=71,73\n> --\n");
+    start(2);
+    world_at(&world, 2000);
+    world_story(&world, "");
+    bao_dialogue_drop(world.dialogue, &world.leases[0]);
+    bao_dialogue_drop(world.dialogue, &world.leases[2]);
+}
+
+/* What was said on a connection that was lost, may be lost: all that is held
+ * and was started is told again. */
+static void test_dialogue_flow__tells_what_was_started_after_a_resume(void **s)
+{
+    (void)s;
+    push_items("DELIVER target=1 sequence=1 ids=1,2,3 token=71 lengths=1,1,1 "
+               "lease_ms=9000",
+               "abc");
+    start(0);
+    world_at(&world, 10);
+    world_story(&world, "> STARTED ids=1 tokens=71\n> --\n");
+    start(1);
+    resume();
+    world_story(&world,
+                "> HELD ids=3,1,2 tokens=73,71,72\n"
+                "> STARTED ids=2,1 tokens=72,71\n"
+                "> SUBSCRIBE rid=1 queue=buns limit=9 sequence=1\n> --\n");
+}
+
+/* [S5.2] The lease time starts at the hand-over: so does its renewal, also
+ * where that had ended because the item lay too long before. */
+static void test_dialogue_flow__a_lease_begins_when_it_is_started(void **state)
+{
+    (void)state;
+    push_items("DELIVER target=1 sequence=1 ids=1,2 token=71 lengths=1,1 "
+               "lease_ms=900",
+               "ab");
+    world_at(&world, 200);
+    start(0);
+    world_at(&world, 210);
+    world_story(&world, "> STARTED ids=1 tokens=71\n> --\n");
+    world_at(&world, 300);
+    world_story(&world, "> TOUCH rid=2 ids=2 tokens=72 lease_ms=900\n> --\n");
+    world_hears(&world, "TOUCH rid=2 status=STALE ids=2", NULL);
+    world_at(&world, 500);
+    start(1);
+    world_story(&world,
+                "> ACK ranges=2,2\n"
+                "> TOUCH rid=3 ids=1 tokens=71 lease_ms=900\n> --\n");
+    world_at(&world, 510);
+    world_story(&world, "> STARTED ids=2 tokens=72\n> --\n");
+    world_at(&world, 800);
+    world_story(&world,
+                "> TOUCH rid=4 ids=1,2 tokens=71,72 lease_ms=900\n> --\n");
+}
+
 static void
 test_dialogue_flow__resumes_a_subscription_where_it_was(void **state)
 {
@@ -416,6 +500,9 @@ int main(void)
         TEST(test_dialogue_flow__loses_leases_with_the_session),
         TEST(test_dialogue_flow__marks_items_that_are_to_be_cancelled),
         TEST(test_dialogue_flow__sends_receipts_until_they_are_proved),
+        TEST(test_dialogue_flow__tells_what_was_started),
+        TEST(test_dialogue_flow__tells_what_was_started_after_a_resume),
+        TEST(test_dialogue_flow__a_lease_begins_when_it_is_started),
         TEST(test_dialogue_flow__resumes_a_subscription_where_it_was),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
