@@ -35,8 +35,15 @@ static bool find_beside(const char *program, char *path, size_t bytes)
     return access(path, X_OK) == 0;
 }
 
-/* In the child: only calls that are safe between fork and exec. `log` is
- * where stderr goes, -1 = where ours goes. */
+/*
+ * In the child: only calls that are safe between fork and exec. `log` is
+ * where stderr goes, -1 = where ours goes.
+ *
+ * If we are killed, so is it. SIGTERM would not do: the kernel sends this
+ * signal once for each of our threads that ends, and a broker that hears it
+ * twice leaves at once, while an eater that heard it once waits for that
+ * broker until its grace is over.
+ */
 _Noreturn static void
 become(const char *path, char *const *words, int out, int log, pid_t parent)
 {
@@ -44,7 +51,7 @@ become(const char *path, char *const *words, int out, int log, pid_t parent)
     (void)sigemptyset(&none);
     (void)sigprocmask(SIG_SETMASK, &none, NULL);
     (void)setpgid(0, 0);
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
         _exit(127); /* it died before we asked to be told */
     bool logs = log < 0 || dup2(log, STDERR_FILENO) >= 0;

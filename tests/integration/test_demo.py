@@ -101,7 +101,7 @@ def _():
     family = descendants(demo.pid)
     check(len(family) >= 6, f"a family of {len(family)}")
     demo.kill()
-    wait_until(lambda: not any(alive(pid) for pid in family), 15,
+    wait_until(lambda: not any(alive(pid) for pid in family), 5,
                "all processes ended")
 
 
