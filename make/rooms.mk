@@ -7,8 +7,8 @@ PUBLIC_HEADERS := common/baozi.h common/status.h \
                   $(wildcard common/baozi_plugin.h)
 
 PURE_NAMES := span list heap table tree pool arena ring timer wire operation \
-              dialogue crc32c status utf8 msgpack_check buffer packed \
-              texts
+              dialogue crc32c disk status utf8 msgpack_check buffer \
+              packed texts
 PURE := $(wildcard broker/core/*.c) \
         $(wildcard $(foreach name,$(PURE_NAMES),\
           common/$(name).c common/$(name)_*.c))
