@@ -15,8 +15,8 @@ export V PREFIX DESTDIR LIBDIR
 BUILD = $(MAKE) --no-print-directory -f make/build.mk \
         $(if $(findstring j,$(filter -j% --jobserver%,$(MAKEFLAGS))),,-j$(JOBS))
 
-.PHONY: all demo test check-all lint format bench install clean deps help \
-        house
+.PHONY: all demo test test-compose check-all lint format bench install clean \
+        deps help house
 .DEFAULT_GOAL := all
 
 all: ## build everything of one flavour: make [FLAVOUR=debug] [V=1]
@@ -33,6 +33,9 @@ test: ## all that a change needs, some minutes
 	@$(BUILD) FLAVOUR=release all tests examples
 	@$(BUILD) FLAVOUR=asan tests
 	@make/suite test
+
+test-compose: ## the bun kitchen in real containers, some of them hurt
+	@tests/compose/run.py
 
 check-all: ## make test, then threads, longer seeds and the benches' smoke
 	@make/deps test

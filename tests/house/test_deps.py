@@ -117,6 +117,18 @@ def apt_fails(machine):
     assert code == 69 and "no such host" in err and "do:" in err, err
 
 
+def engine_of_containers(machine):
+    for tool in ("dockerd", "debootstrap", "iptables"):
+        machine.add(tool)
+    # a client without its compose plugin
+    machine.add("docker", '[ "$1" != compose ]')
+    code, _, err = machine.deps("--check", "compose")
+    assert code == 69 and "packages are missing: docker-compose\n" in err, err
+    machine.add("docker")
+    code, out, err = machine.deps("--check", "compose")
+    assert (code, out, err) == (0, "", ""), (code, out, err)
+
+
 def unknown_group(machine):
     code, _, err = machine.deps("frobnicate")
     assert code == 64 and "frobnicate" in err, (code, err)
@@ -131,6 +143,8 @@ CASES = [
     ("root installs, by the names that this release knows", root_installs),
     ("sudo -n installs", sudo_installs),
     ("a failing apt-get is quoted", apt_fails),
+    ("compose: what an engine needs, and compose old or new",
+     engine_of_containers),
     ("an unknown group is a usage error", unknown_group),
 ]
 

@@ -352,6 +352,8 @@ def _():
             "tests/integration": r"(test_.*\.py|[a-z].*\.c)",
             "tests/house": r"test_.*\.py", "tests/bench": r"bench_.*\.(c|py)",
             "tests/examples": r"(t\d\d_.*|hello)\.c",
+            # make test-compose
+            "tests/compose": r"(run|engine)\.py",
         }.get(folder)
         if known is None or not re.fullmatch(known, name):
             yield f"{file}: make/suite does not know it"

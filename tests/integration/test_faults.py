@@ -10,7 +10,8 @@ import threading
 import time
 
 from baozi_test import (ROOT, Broker, check, children, descendants, equal,
-                        main, path, read, run, state, test, wait_until, write)
+                        free_port, main, path, read, run, state, test,
+                        wait_until, write)
 
 # Logs "<delivery> <nanoseconds>" of each start; the first one never ends.
 HANG_ONCE = (
@@ -69,13 +70,6 @@ def _():
     took = kill_worker("tcp://127.0.0.1:%d" % free_port())
     print(f"# redelivered after {took * 1000:.0f} ms")
     check(took < 1, f"it took {took:.2f} s")
-
-
-def free_port():
-    import socket
-    with socket.socket() as tried:
-        tried.bind(("127.0.0.1", 0))
-        return tried.getsockname()[1]
 
 
 @test("a getter killed with -9 while it waits disturbs nobody")

@@ -176,6 +176,13 @@ def program(name):
     return found
 
 
+def free_port():
+    """A port of 127.0.0.1 that nobody listens on now."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return tried.getsockname()[1]
+
+
 def environment(extra=None):
     result = dict(os.environ)
     result.pop("BAOZI_URL", None)
