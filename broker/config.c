@@ -4,12 +4,12 @@
 #include "broker/config.h"
 
 #include <errno.h>
-#include <ini.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "broker/config_file.h"
 #include "common/options.h"
 #include "common/text.h"
 
@@ -132,70 +132,14 @@ refuse(int *exit_code, const char *what, const char *why, const char *remedy)
     return false;
 }
 
-/* --- the file --- */
-
-struct file_reading {
-    struct bao_options *options;
-    struct bao_problem problem;
-    bool refused;
-};
-
-/* inih calls this for each line; 0 = it is wrong. */
-static int
-take_line(void *user, const char *section, const char *name, const char *value)
-{
-    struct file_reading *reading = user;
-    if (reading->refused)
-        return 0;
-    if (section[0] != '\0') {
-        reading->problem =
-            (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
-        bao_problem_what(
-            &reading->problem, "[%s] in the configuration file", section);
-        bao_problem_why(&reading->problem, "the file has no sections");
-        bao_problem_remedy(&reading->problem, "write `name = value` lines");
-        reading->refused = true;
-    } else if (strcmp(name, "config") == 0) {
-        reading->problem =
-            (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
-        bao_problem_what(&reading->problem, "config in a configuration file");
-        bao_problem_why(&reading->problem, "a file names no other file");
-        bao_problem_remedy(&reading->problem, "put everything into one");
-        reading->refused = true;
-    } else if (!bao_options_set(reading->options,
-                                name,
-                                value,
-                                BAO_ORIGIN_FILE,
-                                &reading->problem)) {
-        reading->refused = true;
-    }
-    return reading->refused ? 0 : 1;
-}
-
 static bool
 read_file(struct bao_options *options, const char *path, int *exit_code)
 {
-    struct file_reading reading = {.options = options};
-    char what[512];
-    char why[128];
-    errno = 0;
-    int line = ini_parse(path, take_line, &reading);
-    if (reading.refused) {
-        *exit_code = bao_problem_print(&reading.problem, PROGRAM);
-        return false;
-    }
-    if (line == 0)
+    struct bao_problem problem;
+    if (bao_config_file_read(options, path, &problem))
         return true;
-    if (line < 0) {
-        (void)snprintf(
-            what, sizeof what, "cannot read the configuration %s", path);
-        *exit_code =
-            bao_complain_errno(PROGRAM, BAO_EXIT_CONFIGURATION, what, errno);
-        return false;
-    }
-    (void)snprintf(what, sizeof what, "line %d of %s", line, path);
-    (void)snprintf(why, sizeof why, "it is no `name = value`");
-    return refuse(exit_code, what, why, "mend the line");
+    *exit_code = bao_problem_print(&problem, PROGRAM);
+    return false;
 }
 
 /* --- memory --- */

@@ -11,22 +11,16 @@
 #include <unistd.h>
 
 #include "cli/cli.h"
-#include "common/limits.h"
+#include "common/options_put.h"
 
 static struct values {
     struct cli_common common;
     const char *queue;
     struct bao_texts payloads;
-    int64_t priority;
-    uint64_t delay_ms;
+    struct bao_put_settings put;
     const char *not_before;
-    uint64_t ttl_ms;
-    const char *group;
-    const char *dedup_key;
-    uint64_t dedup_window_ms;
-    struct bao_texts headers;
+    uint64_t not_before_ms; /* made from it */
     int64_t wait_ms;
-    bool unique;
     bool no_wait;
     bool result;
 } values;
@@ -34,50 +28,12 @@ static struct values {
 #define AT(member) .offset = offsetof(struct values, member)
 
 static const struct bao_option options[] = {
-    {.name = "priority",
-     .takes = BAO_TAKES_INTEGER,
-     AT(priority),
-     .least = INT32_MIN,
-     .most = INT32_MAX,
-     .help = "smaller comes first; for queues of kind priority"},
-    {.name = "delay",
-     .takes = BAO_TAKES_DURATION,
-     AT(delay_ms),
-     .help = "hand it out that much later"},
+    BAO_OPTIONS_PUT(struct values, put),
     {.name = "not-before",
      .takes = BAO_TAKES_TEXT,
      AT(not_before),
      .value = "WHEN",
      .help = "hand it out then: 09:00, 2026-12-24 18:30:00, or with T and Z"},
-    {.name = "ttl",
-     .takes = BAO_TAKES_DURATION,
-     AT(ttl_ms),
-     .help = "forget it if it was not taken by then (default: the queue's)"},
-    {.name = "group",
-     .letter = 'g',
-     .takes = BAO_TAKES_TEXT,
-     AT(group),
-     .value = "GROUP",
-     .help = "count it in this group; see baozi join --group"},
-    {.name = "header",
-     .letter = 'H',
-     .takes = BAO_TAKES_TEXTS,
-     AT(headers),
-     .value = "KEY=VALUE",
-     .help = "a header of the item"},
-    {.name = "dedup-key",
-     .takes = BAO_TAKES_TEXT,
-     AT(dedup_key),
-     .value = "KEY",
-     .help = "an item with the same key is put once"},
-    {.name = "dedup-window",
-     .takes = BAO_TAKES_DURATION,
-     AT(dedup_window_ms),
-     .help = "how long the key holds (default: the queue's)"},
-    {.name = "unique",
-     .takes = BAO_TAKES_NOTHING,
-     AT(unique),
-     .help = "the key holds while the item is not settled"},
     {.name = "timeout",
      .letter = 't',
      .takes = BAO_TAKES_WAIT,
@@ -103,20 +59,6 @@ static const struct bao_operand operands[] = {
      .repeated = true,
      .help = "one item each; without any, stdin is one item"},
     {0},
-};
-
-static const struct bao_program program = {
-    .name = "baozi put",
-    .purpose = "put items into a queue; print their ids",
-    .options = options,
-    .operands = operands,
-    .examples = "  baozi put jobs hello\n"
-                "  baozi put jobs --delay 5m --group night < job.json\n"
-                "  baozi put sums '2+2' --result\n",
-    .notes = "As JSON each item is one line: id, duplicate, durability, and "
-             "with --result\nstate, result and error.\n",
-    .exits = "0 accepted (with --result: done); 1 timed out, shut down, or "
-             "with --result not done; 75 full",
 };
 
 /* A moment of the wall clock; a time alone is the next such time. */
@@ -150,25 +92,34 @@ static bool read_moment(const char *text, uint64_t *ms)
     return false;
 }
 
-/* Splits KEY=VALUE words; the keys are copied into *keys. False: usage. */
 static bool
-read_headers(const struct cli *cli, struct baozi_header *headers, char **keys)
+check(void *of, struct bao_options *parsed, struct bao_problem *problem)
 {
-    for (size_t i = 0; i < values.headers.count; i++) {
-        const char *text = values.headers.texts[i];
-        const char *equals = strchr(text, '=');
-        if (equals == NULL || equals == text) {
-            (void)cli_usage(cli,
-                            "--header needs KEY=VALUE",
-                            "there is no key before a '='",
-                            "write it as --header lang=en");
-            return false;
-        }
-        keys[i] = strndup(text, (size_t)(equals - text));
-        headers[i] = (struct baozi_header){keys[i], equals + 1};
-    }
-    return true;
+    struct values *given = of;
+    if (given->not_before != NULL &&
+        !read_moment(given->not_before, &given->not_before_ms))
+        return bao_problem_usage(problem,
+                                 "--not-before: this is no moment",
+                                 "a time such as 09:00 or 2026-12-24 18:30 is "
+                                 "needed",
+                                 "put it in quotes if it has a space");
+    return bao_put_settings_check(&given->put, parsed, problem);
 }
+
+static const struct bao_program program = {
+    .name = "baozi put",
+    .purpose = "put items into a queue; print their ids",
+    .options = options,
+    .operands = operands,
+    .examples = "  baozi put jobs hello\n"
+                "  baozi put jobs --delay 5m --group night < job.json\n"
+                "  baozi put sums '2+2' --result\n",
+    .notes = "As JSON each item is one line: id, duplicate, durability, and "
+             "with --result\nstate, result and error.\n",
+    .exits = "0 accepted (with --result: done); 1 timed out, shut down, or "
+             "with --result not done; 75 full",
+    .check = check,
+};
 
 /* All of stdin; owned. NULL: *exit_code is set and a message printed. */
 static char *read_stdin(const struct cli *cli, size_t *bytes, int *exit_code)
@@ -238,18 +189,25 @@ say_outcome(struct cli *cli, uint64_t id, uint64_t end_us, json_t *object)
     return exit_code;
 }
 
-static int put_one(struct cli *cli,
-                   const struct baozi_put_options *put,
-                   const void *data,
-                   size_t bytes)
+static int put_one(struct cli *cli, const void *data, size_t bytes)
 {
     struct baozi_receipt receipt = {0};
+    struct baozi_put_options put;
+    char key[BAO_KEY_BYTES_MAX];
+    if (!bao_put_settings_apply(&values.put, data, bytes, key, &put))
+        return bao_complain(cli->name,
+                            BAO_EXIT_DATA,
+                            "the payload gives no dedup key",
+                            "a key has 1 to 256 bytes",
+                            "say --dedup-key KEY without {}");
+    put.not_before_ms = values.not_before_ms;
+    put.want_result = values.result;
     uint64_t end_us = cli_end_us(values.wait_ms);
     enum baozi_status status = baozi_put(cli->client,
                                          values.queue,
                                          data,
                                          bytes,
-                                         put,
+                                         &put,
                                          values.no_wait ? 0 : values.wait_ms,
                                          &receipt);
     if (status != BAOZI_OK)
@@ -271,12 +229,12 @@ static int put_one(struct cli *cli,
     return cli_end(cli, BAO_EXIT_OK);
 }
 
-static int put_all(struct cli *cli, const struct baozi_put_options *put)
+static int put_all(struct cli *cli)
 {
     int exit_code = BAO_EXIT_OK;
     for (size_t i = 0; i < values.payloads.count; i++) {
         const char *text = values.payloads.texts[i];
-        int one = put_one(cli, put, text, strlen(text));
+        int one = put_one(cli, text, strlen(text));
         exit_code = one > exit_code ? one : exit_code;
         if (one > BAO_EXIT_NEGATIVE)
             return one;
@@ -287,59 +245,18 @@ static int put_all(struct cli *cli, const struct baozi_put_options *put)
     char *data = read_stdin(cli, &bytes, &exit_code);
     if (data == NULL)
         return exit_code;
-    exit_code = put_one(cli, put, data, bytes);
+    exit_code = put_one(cli, data, bytes);
     free(data);
     return exit_code;
 }
 
 static int run(struct cli *cli)
 {
-    size_t count = values.headers.count;
-    struct baozi_header *headers = calloc(count + 1, sizeof *headers);
-    char **keys = calloc(count + 1, sizeof *keys);
-    int exit_code = BAO_EXIT_USAGE;
-    struct baozi_put_options put = {
-        .size = sizeof put,
-        .priority = (int32_t)values.priority,
-        .delay_ms = values.delay_ms,
-        .ttl_ms = values.ttl_ms,
-        .group = values.group,
-        .dedup_key = values.dedup_key,
-        .dedup_key_bytes =
-            values.dedup_key == NULL ? 0 : strlen(values.dedup_key),
-        .dedup_window_ms = values.dedup_window_ms,
-        .unique = values.unique,
-        .want_result = values.result,
-        .headers = headers,
-        .header_count = count,
-    };
-    if (headers == NULL || keys == NULL) {
-        exit_code = cli_fail(cli, BAOZI_NO_MEMORY);
-    } else if (values.not_before != NULL &&
-               !read_moment(values.not_before, &put.not_before_ms)) {
-        exit_code = cli_usage(cli,
-                              "--not-before: this is no moment",
-                              "a time such as 09:00 or 2026-12-24 18:30 is "
-                              "needed",
-                              "put it in quotes if it has a space");
-    } else if (values.dedup_key == NULL &&
-               (values.unique || values.dedup_window_ms != 0)) {
-        exit_code = cli_usage(cli,
-                              "there is no key to compare",
-                              "--unique and --dedup-window speak of one",
-                              "add --dedup-key KEY");
-    } else if (read_headers(cli, headers, keys) &&
-               cli_open(cli, 0, &exit_code)) {
-        enum baozi_status status =
-            baozi_declare(cli->client, values.queue, NULL);
-        exit_code =
-            status == BAOZI_OK ? put_all(cli, &put) : cli_fail(cli, status);
-    }
-    for (size_t i = 0; keys != NULL && i < count; i++)
-        free(keys[i]);
-    free(keys);
-    free(headers);
-    return exit_code;
+    int exit_code = BAO_EXIT_OK;
+    if (!cli_open(cli, 0, &exit_code))
+        return exit_code;
+    enum baozi_status status = baozi_declare(cli->client, values.queue, NULL);
+    return status == BAOZI_OK ? put_all(cli) : cli_fail(cli, status);
 }
 
 const struct cli_command cli_put = {.program = &program,

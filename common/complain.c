@@ -36,6 +36,18 @@ void bao_problem_remedy(struct bao_problem *problem, const char *format, ...)
     va_end(arguments);
 }
 
+bool bao_problem_usage(struct bao_problem *problem,
+                       const char *what,
+                       const char *why,
+                       const char *remedy)
+{
+    problem->exit_code = BAO_EXIT_USAGE;
+    bao_problem_what(problem, "%s", what);
+    bao_problem_why(problem, "%s", why);
+    bao_problem_remedy(problem, "%s", remedy);
+    return false;
+}
+
 /* Adds "lead: text\n" unless the text is empty. */
 static void
 add_part(char *message, size_t bytes, const char *lead, const char *text)

@@ -12,6 +12,8 @@
 #ifndef BAO_COMPLAIN_H
 #define BAO_COMPLAIN_H
 
+#include <stdbool.h>
+
 #include "common/baozi.h"
 
 enum bao_exit {
@@ -43,6 +45,12 @@ __attribute__((format(printf, 2, 3))) void
 bao_problem_why(struct bao_problem *problem, const char *format, ...);
 __attribute__((format(printf, 2, 3))) void
 bao_problem_remedy(struct bao_problem *problem, const char *format, ...);
+
+/* Fills all three parts of a complaint about usage; returns false. */
+bool bao_problem_usage(struct bao_problem *problem,
+                       const char *what,
+                       const char *why,
+                       const char *remedy);
 
 /* Prints it as one write; control characters are escaped. Returns its exit
  * code. */

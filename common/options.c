@@ -13,10 +13,10 @@
 #include "common/check.h"
 #include "common/options_value.h"
 
-/* A text that we copied, or a list that we made; freed by fini. */
+/* A text that we copied, a list that we made; freed by fini. */
 struct copy {
     struct copy *next;
-    char bytes[];
+    max_align_t bytes[];
 };
 
 /* Every program has these beside its table. */
@@ -29,7 +29,7 @@ static const struct bao_option common_options[] = {
     {0},
 };
 
-static void *copy_bytes(struct bao_options *options, size_t bytes)
+void *bao_options_memory(struct bao_options *options, size_t bytes)
 {
     struct copy *copy = malloc(sizeof *copy + bytes);
     if (copy == NULL)
@@ -67,7 +67,8 @@ texts_add(struct bao_options *options, struct bao_texts *list, const char *text)
      * arrays go with fini. Powers of two keep it linear. */
     if ((list->count & (list->count + 1)) == 0) {
         size_t room = 2 * (list->count + 1);
-        const char **grown = copy_bytes(options, room * sizeof(const char *));
+        const char **grown =
+            bao_options_memory(options, room * sizeof(const char *));
         if (grown == NULL)
             return false;
         if (list->count > 0)
@@ -113,7 +114,7 @@ static bool store(struct bao_options *options,
     return false;
 }
 
-static bool refuse_memory(struct bao_problem *problem)
+bool bao_options_no_memory(struct bao_problem *problem)
 {
     problem->exit_code = BAO_EXIT_IO;
     bao_problem_what(problem, "memory ran out while reading options");
@@ -136,7 +137,7 @@ static bool take(struct bao_options *options,
         return true;
     bool first = origin > options->origins[row];
     if (!store(options, option, &value, first))
-        return refuse_memory(problem);
+        return bao_options_no_memory(problem);
     options->origins[row] = (unsigned char)origin;
     return true;
 }
@@ -230,9 +231,9 @@ bool bao_options_set(struct bao_options *options,
         return false;
     }
     size_t bytes = strlen(text) + 1;
-    char *copy = copy_bytes(options, bytes);
+    char *copy = bao_options_memory(options, bytes);
     if (copy == NULL)
-        return refuse_memory(problem);
+        return bao_options_no_memory(problem);
     memcpy(copy, text, bytes);
     return take(options, option, copy, origin, problem);
 }
@@ -246,17 +247,24 @@ enum bao_origin bao_options_origin(const struct bao_options *options,
     return (enum bao_origin)options->origins[option - table];
 }
 
+bool bao_options_given(const struct bao_options *options, const char *name)
+{
+    return bao_options_origin(options, name) > BAO_ORIGIN_DEFAULT;
+}
+
 bool bao_options_run(struct bao_options *options,
                      int argc,
                      char *const *argv,
                      int *exit_code)
 {
-    struct bao_problem problem;
+    struct bao_problem problem = {0};
     const struct bao_program *program = options->program;
     /* Flags first: --help must help even when the environment is wrong. */
     bool good = bao_options_parse(options, argc, argv, &problem);
     if (good && options->wants == BAO_WANTS_RUN)
-        good = bao_options_environment(options, &problem);
+        good = bao_options_environment(options, &problem) &&
+               (program->check == NULL ||
+                program->check(options->values, options, &problem));
     if (!good) {
         *exit_code = bao_problem_print(&problem, program->name);
         return false;
@@ -274,6 +282,20 @@ bool bao_options_run(struct bao_options *options,
     }
     if (fflush(stdout) != 0 || ferror(stdout))
         *exit_code = BAO_EXIT_IO;
+    return false;
+}
+
+bool bao_options_read(struct bao_options *options,
+                      const struct bao_program *program,
+                      void *values,
+                      int argc,
+                      char *const *argv,
+                      int *exit_code)
+{
+    bao_options_init(options, program, values);
+    if (bao_options_run(options, argc, argv, exit_code))
+        return true;
+    bao_options_fini(options);
     return false;
 }
 
@@ -411,7 +433,8 @@ static bool take_operand(struct reader *reader, const char *word)
     reader->operand_count++;
     if (row->repeated) {
         struct bao_texts *list = (struct bao_texts *)(void *)member;
-        return texts_add(options, list, word) || refuse_memory(reader->problem);
+        return texts_add(options, list, word) ||
+               bao_options_no_memory(reader->problem);
     }
     memcpy(member, &word, sizeof word);
     reader->operand++;

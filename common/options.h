@@ -91,6 +91,7 @@ struct bao_operand {
     const char *help; /* NULL: only in the usage line */
 };
 
+struct bao_options;
 struct bao_program {
     const char *name; /* "baozi-worker", or "baozi put" */
     const char *purpose;
@@ -99,6 +100,11 @@ struct bao_program {
     const char *examples;               /* lines for --help; NULL: none */
     const char *notes; /* a paragraph, broken into lines here; NULL: none */
     const char *exits; /* what 0 and 1 mean here; NULL: the usual text */
+    /* What is wrong with values that were read well, seen together; may make
+     * other values from them. NULL: nothing. */
+    bool (*check)(void *values,
+                  struct bao_options *options,
+                  struct bao_problem *problem);
 };
 
 /* Options that every program has. The members are `const char *url` and
@@ -117,6 +123,15 @@ struct bao_program {
         .environment = "BAOZI_FORMAT", .help = "how results are written"     \
     }
 enum bao_format { BAO_FORMAT_TEXT, BAO_FORMAT_JSON };
+
+/* For a program that stays when its broker goes; a `uint64_t`. */
+#define BAO_OPTION_CONNECT_TIMEOUT(type, member)                             \
+    {                                                                        \
+        .name = "connect-timeout", .takes = BAO_TAKES_DURATION,              \
+        .offset = offsetof(type, member), .initial = "5s",                   \
+        .help = "how long the broker may be away at the start; later it is " \
+                "waited for"                                                 \
+    }
 
 /* Where a value came from; a later one of these wins. */
 enum bao_origin {
@@ -157,13 +172,21 @@ void bao_options_fini(struct bao_options *options);
 /*
  * All that a program's main does first: environment, then flags (argv[0] is
  * skipped), then what is asked for by --help, --version or
- * --completion bash|zsh|fish. True: go on. False: end with *exit_code;
- * everything was said already.
+ * --completion bash|zsh|fish, and the program's check. True: go on. False:
+ * end with *exit_code; everything was said already.
  */
 bool bao_options_run(struct bao_options *options,
                      int argc,
                      char *const *argv,
                      int *exit_code);
+
+/* Both of these: init and run. After false there is nothing to end. */
+bool bao_options_read(struct bao_options *options,
+                      const struct bao_program *program,
+                      void *values,
+                      int argc,
+                      char *const *argv,
+                      int *exit_code);
 
 /* The pieces of it. Each returns false and fills *problem (exit code 64, or
  * 78 from the environment or a file) when it refuses something. */
@@ -185,10 +208,17 @@ bool bao_options_set(struct bao_options *options,
                      enum bao_origin origin,
                      struct bao_problem *problem);
 
-/* Where the value of option `name` (must exist) came from: > DEFAULT means
- * that somebody asked for it. */
+/* Where the value of option `name` (must exist) came from, and whether
+ * somebody asked for it: it is no default. */
 enum bao_origin bao_options_origin(const struct bao_options *options,
                                    const char *name);
+
+bool bao_options_given(const struct bao_options *options, const char *name);
+
+/* Memory that lives as long as the options, for what a check makes; NULL if
+ * there is none, then bao_options_no_memory() says so and returns false. */
+void *bao_options_memory(struct bao_options *options, size_t bytes);
+bool bao_options_no_memory(struct bao_problem *problem);
 
 void bao_options_help(const struct bao_program *program, FILE *out);
 

@@ -23,6 +23,18 @@ bool bao_read_range(const char *text, struct bao_range *range)
            range->least_ms <= range->most_ms;
 }
 
+bool bao_range_check(const char *text,
+                     struct bao_range *range,
+                     struct bao_problem *problem)
+{
+    return bao_read_range(text, range) ||
+           bao_problem_usage(problem,
+                             "--sleep: this is no duration",
+                             "a duration like 200ms, or a range like 1s-3s "
+                             "with the smaller one first, is needed",
+                             "say for example --sleep 100ms-300ms");
+}
+
 uint64_t bao_range_draw(struct bao_range range)
 {
     uint64_t width = range.most_ms - range.least_ms;

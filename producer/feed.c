@@ -167,29 +167,6 @@ static bool wait_for_rate(struct bao_feed *feed)
     return feed->signals->count == 0;
 }
 
-/* The dedup key of a payload; false: it is none, or too long for one. */
-static bool write_key(const struct bao_producer_settings *settings,
-                      const void *payload,
-                      size_t bytes,
-                      char key[BAO_KEY_BYTES_MAX],
-                      size_t *key_bytes)
-{
-    const char *at = settings->dedup_key == NULL ? "{}" : settings->dedup_key;
-    size_t used = 0;
-    while (*at != '\0') {
-        bool place = at[0] == '{' && at[1] == '}';
-        size_t length = place ? bytes : 1;
-        if (length > BAO_KEY_BYTES_MAX - used)
-            return false;
-        if (length > 0)
-            memcpy(key + used, place ? payload : at, length);
-        used += length;
-        at += place ? 2 : 1;
-    }
-    *key_bytes = used;
-    return used > 0;
-}
-
 /* Hands the item to the library, waiting for room. */
 static enum bao_fed put_in_window(struct bao_feed *feed,
                                   const struct baozi_payload *payload,
@@ -272,22 +249,9 @@ bao_feed_put(struct bao_feed *feed, const void *payload, size_t bytes)
     const struct bao_producer_settings *settings = feed->settings;
     const struct baozi_payload whole = {.data = payload, .bytes = bytes};
     char key[BAO_KEY_BYTES_MAX];
-    struct baozi_put_options options = {
-        .size = sizeof options,
-        .priority = (int32_t)settings->priority,
-        .delay_ms = settings->delay_ms,
-        .ttl_ms = settings->ttl_ms,
-        .group = settings->group,
-        .dedup_window_ms = settings->dedup_window_ms,
-        .unique = settings->unique,
-        .headers = settings->pairs,
-        .header_count = settings->headers.count,
-    };
-    if (settings->dedup_key != NULL || settings->unique) {
-        options.dedup_key = key;
-        if (!write_key(settings, payload, bytes, key, &options.dedup_key_bytes))
-            return BAO_FED_BAD_KEY;
-    }
+    struct baozi_put_options options;
+    if (!bao_put_settings_apply(&settings->put, payload, bytes, key, &options))
+        return BAO_FED_BAD_KEY;
     if (!wait_for_rate(feed))
         return BAO_FED_STOPPED;
     enum bao_fed fed = settings->has_timeout || settings->cooks

@@ -192,6 +192,6 @@ int main(int argc, char **argv)
     (void)baozi_close(client);
     if (fed)
         bao_feed_fini(&feed);
-    bao_producer_settings_fini(&settings, &options);
+    bao_options_fini(&options);
     return exit_code;
 }

@@ -8,7 +8,7 @@
 #include <stdint.h>
 
 #include "common/baozi.h"
-#include "common/options.h"
+#include "common/options_put.h"
 #include "common/range.h"
 
 enum bao_producer_builtin { BAO_BUILTIN_COOK, BAO_BUILTIN_STEAMER };
@@ -28,14 +28,7 @@ struct bao_producer_settings {
     int64_t timeout_ms; /* per put; -1 = for ever */
     uint64_t window;
 
-    int64_t priority;
-    uint64_t delay_ms;
-    uint64_t ttl_ms;
-    const char *group;
-    struct bao_texts headers; /* K=V */
-    const char *dedup_key;    /* {} is the payload */
-    uint64_t dedup_window_ms;
-    bool unique;
+    struct bao_put_settings put;
 
     bool join;
     int64_t join_timeout_ms; /* -1 = for ever */
@@ -52,28 +45,19 @@ struct bao_producer_settings {
     bool has_timeout; /* --timeout was given: puts go one by one */
     bool has_maxsize;
     bool has_kind;
-    struct bao_range takes;     /* of `sleep` */
-    struct baozi_header *pairs; /* of `headers`; owned, as is their text */
+    struct bao_range takes; /* of `sleep` */
 };
 
 extern const struct bao_program bao_producer_program;
 
 /*
- * Reads the command line. `options` keeps the texts and is ended with
- * bao_producer_settings_fini(). False: end with *exit_code, all was said.
+ * Reads the command line. `options` keeps the texts. False: end with
+ * *exit_code, all was said.
  */
 bool bao_producer_settings_read(struct bao_producer_settings *settings,
                                 struct bao_options *options,
                                 int argc,
                                 char *const *argv,
                                 int *exit_code);
-void bao_producer_settings_fini(struct bao_producer_settings *settings,
-                                struct bao_options *options);
-
-/* What is wrong with settings that were parsed well; fills what is made
- * from them. (In bao_producer_settings_read; here for tests.) */
-bool bao_producer_settings_check(struct bao_producer_settings *settings,
-                                 const struct bao_options *options,
-                                 struct bao_problem *problem);
 
 #endif

@@ -84,22 +84,14 @@ static const struct bao_option options_table[] = {
      AT(lease_ms),
      .most = UINT32_MAX,
      .help = "lease time (default: the queue's); renewed while a child works"},
-    {.name = "sleep",
-     .takes = BAO_TAKES_TEXT,
-     AT(sleep),
-     .value = "D or D-D",
-     .initial = "1s-3s",
-     .help = "how long eater and sleep take; a range is drawn from"},
+    BAO_OPTION_SLEEP(struct bao_worker_settings,
+                     sleep,
+                     "how long eater and sleep take; a range is drawn from"),
     {.name = "until-empty",
      .takes = BAO_TAKES_NOTHING,
      AT(until_empty),
      .help = "end when the queue has nothing unfinished"},
-    {.name = "connect-timeout",
-     .takes = BAO_TAKES_DURATION,
-     AT(connect_timeout_ms),
-     .initial = "5s",
-     .help = "how long the broker may be away at the start; later it is "
-             "waited for"},
+    BAO_OPTION_CONNECT_TIMEOUT(struct bao_worker_settings, connect_timeout_ms),
     {.name = "quiet",
      .letter = 'q',
      .takes = BAO_TAKES_NOTHING,
@@ -114,47 +106,7 @@ static const struct bao_option options_table[] = {
     BAO_OPTION_FORMAT(struct bao_worker_settings, format),
     {0}};
 
-const struct bao_program bao_worker_program = {
-    .name = "baozi-worker",
-    .purpose = "take items of a queue and work on them in a pool of processes",
-    .options = options_table,
-    .operands = operands,
-    .examples =
-        "  find . -name '*.gz' | baozi-producer files\n"
-        "  baozi-worker files -c 4 --exec 'gzip -t {}'\n"
-        "  baozi-worker mail --exec 'curl -sf -d @- https://example.org/'\n"
-        "  baozi-worker logs --shell --exec 'zcat \"$1\" | wc -l' --result\n",
-    .notes =
-        "A command's exit code says how its item ended: 0 done, 75 try again "
-        "in a second (not counted), 65 reject (dead at once), anything else "
-        "a failed delivery that is counted and retried; so is a crash, a "
-        "kill, or the end of --timeout. The command is split into words as a "
-        "shell does, but no shell runs it. Its environment has BAOZI_QUEUE, "
-        "BAOZI_ID, BAOZI_TOKEN, BAOZI_DELIVERIES, BAOZI_PRIORITY, "
-        "BAOZI_GROUP and BAOZI_HEADER_NAME for each header. When a command "
-        "ends, what it left running is killed. SIGTERM and SIGINT drain the "
-        "worker: it takes nothing new, finishes within --grace and releases "
-        "the rest uncounted; a second signal ends it at once.",
-    .exits = "0 drained, or the queue is empty or shut down"};
-
 #undef AT
-
-static bool usage(struct bao_problem *problem,
-                  const char *what,
-                  const char *why,
-                  const char *remedy)
-{
-    problem->exit_code = BAO_EXIT_USAGE;
-    bao_problem_what(problem, "%s", what);
-    bao_problem_why(problem, "%s", why);
-    bao_problem_remedy(problem, "%s", remedy);
-    return false;
-}
-
-static bool was_given(const struct bao_options *options, const char *name)
-{
-    return bao_options_origin(options, name) > BAO_ORIGIN_DEFAULT;
-}
 
 /* Whether a file can be run: as a path, or found through PATH. */
 static bool can_run(const char *name)
@@ -219,37 +171,36 @@ static bool check_plugin(struct bao_worker_settings *settings,
     return false;
 }
 
-bool bao_worker_settings_check(struct bao_worker_settings *settings,
-                               const struct bao_options *options,
-                               struct bao_problem *problem)
+/* All that options mean together. */
+static bool
+check(void *values, struct bao_options *options, struct bao_problem *problem)
 {
-    bool builtin = was_given(options, "builtin");
+    struct bao_worker_settings *settings = values;
+    bool builtin = bao_options_given(options, "builtin");
     int runners = (settings->exec != NULL) + (settings->plugin != NULL) +
                   (builtin ? 1 : 0);
     if (runners != 1)
-        return usage(problem,
-                     runners == 0 ? "nothing says how to work on an item"
-                                  : "more than one way to work on an item",
-                     "exactly one of --exec, --plugin and --builtin is needed",
-                     "say for example: baozi-worker QUEUE --exec 'gzip -t {}'");
+        return bao_problem_usage(
+            problem,
+            runners == 0 ? "nothing says how to work on an item"
+                         : "more than one way to work on an item",
+            "exactly one of --exec, --plugin and --builtin is needed",
+            "say for example: baozi-worker QUEUE --exec 'gzip -t {}'");
     if ((settings->shell || settings->result) && settings->exec == NULL)
-        return usage(problem,
-                     settings->shell ? "--shell without --exec"
-                                     : "--result without --exec",
-                     "it says how the command of --exec is run",
-                     "leave it out, or add --exec; plugins and builtins give "
-                     "their results by themselves");
+        return bao_problem_usage(
+            problem,
+            settings->shell ? "--shell without --exec"
+                            : "--result without --exec",
+            "it says how the command of --exec is run",
+            "leave it out, or add --exec; plugins and builtins give "
+            "their results by themselves");
     if (settings->quiet && settings->verbose)
-        return usage(problem,
-                     "--quiet and --verbose together",
-                     "one asks for less, the other for more",
-                     "choose one");
-    if (!bao_read_range(settings->sleep, &settings->takes))
-        return usage(problem,
-                     "--sleep: this is no duration",
-                     "a duration like 200ms, or a range like 1s-3s with the "
-                     "smaller one first, is needed",
-                     "say for example --sleep 100ms-300ms");
+        return bao_problem_usage(problem,
+                                 "--quiet and --verbose together",
+                                 "one asks for less, the other for more",
+                                 "choose one");
+    if (!bao_range_check(settings->sleep, &settings->takes, problem))
+        return false;
     if (settings->children == 0) {
         long processors = sysconf(_SC_NPROCESSORS_ONLN);
         settings->children = processors < 1 ? 1 : (uint64_t)processors;
@@ -264,25 +215,42 @@ bool bao_worker_settings_check(struct bao_worker_settings *settings,
     return true;
 }
 
+const struct bao_program bao_worker_program = {
+    .name = "baozi-worker",
+    .purpose = "take items of a queue and work on them in a pool of processes",
+    .options = options_table,
+    .operands = operands,
+    .examples =
+        "  find . -name '*.gz' | baozi-producer files\n"
+        "  baozi-worker files -c 4 --exec 'gzip -t {}'\n"
+        "  baozi-worker mail --exec 'curl -sf -d @- https://example.org/'\n"
+        "  baozi-worker logs --shell --exec 'zcat \"$1\" | wc -l' --result\n",
+    .notes =
+        "A command's exit code says how its item ended: 0 done, 75 try again "
+        "in a second (not counted), 65 reject (dead at once), anything else "
+        "a failed delivery that is counted and retried; so is a crash, a "
+        "kill, or the end of --timeout. The command is split into words as a "
+        "shell does, but no shell runs it. Its environment has BAOZI_QUEUE, "
+        "BAOZI_ID, BAOZI_TOKEN, BAOZI_DELIVERIES, BAOZI_PRIORITY, "
+        "BAOZI_GROUP and BAOZI_HEADER_NAME for each header. When a command "
+        "ends, what it left running is killed. SIGTERM and SIGINT drain the "
+        "worker: it takes nothing new, finishes within --grace and releases "
+        "the rest uncounted; a second signal ends it at once.",
+    .exits = "0 drained, or the queue is empty or shut down",
+    .check = check};
+
 bool bao_worker_settings_read(struct bao_worker_settings *settings,
                               struct bao_options *options,
                               int argc,
                               char *const *argv,
                               int *exit_code)
 {
-    struct bao_problem problem = {0};
     *settings = (struct bao_worker_settings){0};
-    bao_options_init(options, &bao_worker_program, settings);
-    if (!bao_options_run(options, argc, argv, exit_code)) {
-        bao_options_fini(options);
-        return false;
-    }
-    if (!bao_worker_settings_check(settings, options, &problem)) {
-        *exit_code = bao_problem_print(&problem, bao_worker_program.name);
-        bao_worker_settings_fini(settings, options);
-        return false;
-    }
-    return true;
+    if (bao_options_read(
+            options, &bao_worker_program, settings, argc, argv, exit_code))
+        return true;
+    bao_command_fini(&settings->command);
+    return false;
 }
 
 void bao_worker_settings_fini(struct bao_worker_settings *settings,

@@ -67,10 +67,4 @@ bool bao_worker_settings_read(struct bao_worker_settings *settings,
 void bao_worker_settings_fini(struct bao_worker_settings *settings,
                               struct bao_options *options);
 
-/* What is wrong with settings that were parsed well; fills what is made
- * from them. (In bao_worker_settings_read; here for tests.) */
-bool bao_worker_settings_check(struct bao_worker_settings *settings,
-                               const struct bao_options *options,
-                               struct bao_problem *problem);
-
 #endif

@@ -93,7 +93,10 @@ def _():
     complains(run("baozi", "put"), 64, "QUEUE is missing")
     complains(run("baozi", "put", "q", "--dleay", "3"), 64, "--delay?")
     complains(run("baozi", "put", "q", "--delay", "soon"), 64, "duration")
-    complains(run("baozi", "put", "q", "x", "--unique"), 64, "--dedup-key")
+    complains(run("baozi", "put", "q", "x", "--dedup-window", "5s"), 64,
+              "--dedup-key")
+    complains(run("baozi", "put", "q", "x", "--dedup-window", "5s",
+                  "--unique"), 64, "leave out one")
     complains(run("baozi", "put", "q", "x", "--header", "nokey"), 64)
     complains(run("baozi", "put", "q", "x", "--not-before", "soon"), 64)
     complains(run("baozi", "get", "q", "extra"), 64, "extra")
@@ -269,6 +272,10 @@ def _():
         good(broker.cli("put", "u", "a", "--dedup-key", "U", "--unique"))
         good(broker.cli("put", "u", "b", "--dedup-key", "U", "--unique"))
         equal(broker.stat("u")["ready"], 1)
+        good(broker.cli("put", "v", "a", "b", "a", "--unique"))
+        good(broker.cli("put", "v", "b", "--dedup-key", "{}"))
+        equal(broker.stat("v")["ready"], 2)
+        equal(broker.cli("put", "v", "x" * 257, "--unique").returncode, 65)
         good(broker.cli("get", "u"))
         good(broker.cli("put", "u", "c", "--dedup-key", "U", "--unique"))
         equal(good(broker.cli("get", "u")), "c")

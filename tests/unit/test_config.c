@@ -158,23 +158,34 @@ static void test_config__a_flag_wins_over_environment_over_file(void **state)
     (void)unlink(path);
 }
 
+#define LONG_50 "12345678901234567890123456789012345678901234567890"
+#define LONG    LONG_50 LONG_50 LONG_50 LONG_50
+
 static void test_config__a_bad_file_is_refused(void **state)
 {
     (void)state;
     static const struct {
         const char *text;
+        const char *place;
         const char *word;
     } cases[] = {
-        {"graec = 1s\n", "grace"},
-        {"grace = soon\n", "soon"},
-        {"[broker]\ngrace = 1s\n", "sections"},
-        {"config = other.ini\n", "config"},
-        {"this is nothing\n", "line 1"},
+        {"graec = 1s\n", ":1: ", "did you mean grace"},
+        {"# one\n\n\ngrace = soon\n", ":4: ", "soon"},
+        {"log = json\n[broker]\ngrace = 1s\n", ":3: ", "sections"},
+        {"config = other.ini\n", ":1: ", "no other file"},
+        {"log = json\nthis is nothing\n", ":2: ", "name = value"},
+        {"nothing\ngrace = soon\n", ":1: ", "name = value"},
+        {"grace = soon\nnothing\n", ":1: ", "soon"},
+        {"log = json\n  soon\n", ":2: ", "soon"},
+        {"\n#" LONG "\n", ":2: ", "too long"},
+        {"data = " LONG "grace = soon", ":1: ", "too long"},
     };
     char path[128];
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         write_file(path, sizeof path, cases[i].text);
         refused(READ("--config", path), cases[i].word);
+        assert_non_null(strstr(said, cases[i].place));
+        assert_non_null(strstr(said, path));
     }
     (void)unlink(path);
     assert_int_equal(READ("--config", path), BAO_EXIT_CONFIGURATION);

@@ -10,7 +10,7 @@ static struct bao_producer_settings settings;
 
 static void end(void)
 {
-    bao_producer_settings_fini(&settings, &options);
+    bao_options_fini(&options);
 }
 
 /* Reads a command line given as one text; 0 (call end() then) or the exit
@@ -28,7 +28,7 @@ static int begin(const char *line)
     settings = (struct bao_producer_settings){0};
     bao_options_init(&options, &bao_producer_program, &settings);
     if (bao_options_parse(&options, count, words, &problem) &&
-        bao_producer_settings_check(&settings, &options, &problem))
+        bao_producer_program.check(&settings, &options, &problem))
         return 0;
     assert_true(problem.what[0] != '\0' && problem.why[0] != '\0' &&
                 problem.remedy[0] != '\0');
@@ -60,11 +60,11 @@ static void test_producer_settings__headers_are_pairs(void **state)
 {
     (void)state;
     assert_int_equal(begin("q --header a=b --header c=d=e --header f="), 0);
-    assert_int_equal(settings.headers.count, 3);
-    assert_string_equal(settings.pairs[0].key, "a");
-    assert_string_equal(settings.pairs[0].value, "b");
-    assert_string_equal(settings.pairs[1].value, "d=e");
-    assert_string_equal(settings.pairs[2].value, "");
+    assert_int_equal(settings.put.headers.count, 3);
+    assert_string_equal(settings.put.pairs[0].key, "a");
+    assert_string_equal(settings.put.pairs[0].value, "b");
+    assert_string_equal(settings.put.pairs[1].value, "d=e");
+    assert_string_equal(settings.put.pairs[2].value, "");
     end();
     assert_int_equal(begin("q --header nothing"), BAO_EXIT_USAGE);
     assert_int_equal(begin("q --header a=b --header =b"), BAO_EXIT_USAGE);

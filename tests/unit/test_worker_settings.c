@@ -19,7 +19,7 @@ static int read_line(const char *line, struct bao_worker_settings *settings)
     *settings = (struct bao_worker_settings){0};
     bao_options_init(&options, &bao_worker_program, settings);
     if (bao_options_parse(&options, count, words, &problem))
-        (void)bao_worker_settings_check(settings, &options, &problem);
+        (void)bao_worker_program.check(settings, &options, &problem);
     if (problem.exit_code != 0) {
         assert_true(problem.what[0] != '\0');
         assert_true(problem.why[0] != '\0');
