@@ -100,5 +100,6 @@ int main(void)
         cmocka_unit_test(test_packed__spans_know_both_ends),
         cmocka_unit_test(test_packed__small_differences_are_small),
     };
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("packed", tests, NULL, NULL);
 }
