@@ -247,5 +247,6 @@ int main(void)
         cmocka_unit_test(test_fact_code__todays_bytes_stay),
         cmocka_unit_test(test_fact_code__damage_is_refused_or_harmless),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests_name("fact_code", tests, setup, teardown);
 }
