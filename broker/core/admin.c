@@ -213,6 +213,16 @@ void bao_configure(struct bao_core *core, const struct bao_call *call)
             core, call, BAO_LITERAL("its kind changes only when it is empty"));
         return;
     }
+    if (options->durability > BAO_LEVEL_MEMORY && !queue->logged &&
+        queue->ledger.accepted > 0) {
+        BAO_MARK("a used memory queue cannot become durable");
+        (void)refuse(core,
+                     call,
+                     BAO_LITERAL("what it holds is in memory only; a queue "
+                                 "becomes durable before its first put, or "
+                                 "is deleted and declared anew"));
+        return;
+    }
     if (options->accounting != queue->options.accounting &&
         (queue->ledger.unfinished > 0 || queue->prepaid > 0)) {
         (void)refuse(core,

@@ -111,6 +111,7 @@ enum baozi_status bao_core_open(const struct bao_core_config *config,
     defaults(&core->config);
     core->now_us = config->now_us;
     core->opened_us = config->now_us;
+    core->log_room = UINT64_MAX;
     core->random = bao_digest_mix(config->seed ^ UINT64_C(0x62616f7a69)) | 1;
     open_tables(core);
     open_pools(core);
@@ -408,6 +409,11 @@ void bao_core_step(struct bao_core *core,
         BAO_MARK("the wall clock jumps");
         core->config.wall_offset_us = command->wall_offset_us;
         break;
+    case BAO_COMMAND_STORAGE_FAILED:
+        core->failed = true;
+        bao_session_fail(core);
+        bao_out_end(core, out);
+        return;
     }
     bao_tick_work(core);
     bao_line_serve(core);
@@ -459,6 +465,33 @@ void bao_core_apply(struct bao_core *core, const struct bao_fact *fact)
     }
     bao_store_apply(core, fact);
     BAO_ASSERT(core->woken.count == 0);
+}
+
+void bao_core_recovered(struct bao_core *core,
+                        uint64_t now_us,
+                        int64_t wall_offset_us)
+{
+    BAO_ASSERT(!core->started);
+    BAO_ASSERT(now_us >= core->now_us);
+    core->now_us = now_us;
+    core->opened_us = now_us;
+    core->config.wall_offset_us = wall_offset_us;
+    core->config.epoch = core->epoch + 1;
+}
+
+uint64_t bao_core_now_us(const struct bao_core *core)
+{
+    return core->now_us;
+}
+
+void bao_core_log_room(struct bao_core *core, uint64_t bytes)
+{
+    core->log_room = bytes;
+}
+
+uint64_t bao_core_waiting(const struct bao_core *core)
+{
+    return core->waiters.taken;
 }
 
 uint64_t bao_core_digest(const struct bao_core *core)

@@ -44,11 +44,13 @@ struct bao_core_config {
 };
 
 enum bao_command_kind {
-    BAO_COMMAND_OPERATION,    /* from `peer`: `operation`, `hold` */
-    BAO_COMMAND_PEER_CLOSED,  /* `peer`'s connection is gone */
-    BAO_COMMAND_PROCESS_GONE, /* and so is its process: no grace */
-    BAO_COMMAND_DRAIN,        /* put and get answer DRAINING from now on */
-    BAO_COMMAND_WALL_JUMPED,  /* wall_offset_us changed */
+    BAO_COMMAND_OPERATION,      /* from `peer`: `operation`, `hold` */
+    BAO_COMMAND_PEER_CLOSED,    /* `peer`'s connection is gone */
+    BAO_COMMAND_PROCESS_GONE,   /* and so is its process: no grace */
+    BAO_COMMAND_DRAIN,          /* put and get answer DRAINING from now on */
+    BAO_COMMAND_WALL_JUMPED,    /* wall_offset_us changed */
+    BAO_COMMAND_STORAGE_FAILED, /* all who wait are told so; repeat it while
+                                   bao_core_waiting() */
 };
 
 struct bao_command {
@@ -117,6 +119,23 @@ uint64_t bao_core_deadline(const struct bao_core *core);
 
 /* Applies one fact of a log to a fresh core (replay, replica). */
 void bao_core_apply(struct bao_core *core, const struct bao_fact *fact);
+
+/* Replay is over: this start has a later epoch than all that were logged, and
+ * begins at `now_us`, which is not before bao_core_now_us(). The next tick
+ * says EPOCH; nobody may be answered before that is as durable as can be. */
+void bao_core_recovered(struct bao_core *core,
+                        uint64_t now_us,
+                        int64_t wall_offset_us);
+
+/* Broker time of the last step, or of the last fact applied. */
+uint64_t bao_core_now_us(const struct bao_core *core);
+
+/* So many bytes may be put from now on (for the log's sake); puts beyond are
+ * answered STORAGE_FULL. */
+void bao_core_log_room(struct bao_core *core, uint64_t bytes);
+
+/* Requests that wait; after STORAGE_FAILED, those still to be answered. */
+uint64_t bao_core_waiting(const struct bao_core *core);
 
 /* A number that is equal for equal durable state. O(1). */
 uint64_t bao_core_digest(const struct bao_core *core);

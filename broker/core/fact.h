@@ -109,6 +109,7 @@ struct bao_fact {
     struct bao_span secret; /* 16 bytes */
     uint32_t pid;
     struct bao_body result; /* ITEM_SETTLED as done, with a result */
+    bool unlogged; /* of the contents of a memory queue: no log has it */
     const struct bao_queue_options *options;
 };
 

@@ -395,7 +395,7 @@ void bao_join(struct bao_core *core, const struct bao_call *call)
     const uint64_t scope =
         bao_has(op, BAO_BIT(SCOPE)) ? op->scope : BAO_SCOPE_QUEUE;
     if (bao_has(op, BAO_BIT(BOOT)) && op->boot != core->config.boot &&
-        (queue == NULL || queue->level == BAO_LEVEL_MEMORY)) {
+        (queue == NULL || !queue->logged)) {
         BAO_MARK("a join of before the restart is lost");
         bao_refuse(core,
                    call,

@@ -107,6 +107,7 @@ void bao_decide(struct bao_core *core, struct bao_fact *fact)
     BAO_ASSERT(fact->time_us == core->now_us);
     scratch->fact_count++;
     bao_store_apply(core, fact);
+    fact->unlogged = !bao_store_logs(core, fact);
     bao_line_after(core);
 }
 

@@ -245,6 +245,29 @@ void bao_session_restart(struct bao_core *core)
     }
 }
 
+/* A slice: those that are refused are no longer waiting. */
+void bao_session_fail(struct bao_core *core)
+{
+    uint64_t from = 0;
+    struct bao_tree_entry entry =
+        bao_tree_first(&core->sessions, BAO_TREE_ANY, from);
+    while (entry.value != NULL && bao_out_has_room(core)) {
+        struct bao_session *session = entry.value;
+        entry = bao_tree_first(&session->window, COLOUR_WAITING, 0);
+        if (entry.value == NULL) {
+            from = session->number + 1;
+            entry = bao_tree_first(&core->sessions, BAO_TREE_ANY, from);
+            continue;
+        }
+        bao_waiter_refuse(core,
+                          bao_waiter_of(entry.value),
+                          BAOZI_STORAGE_FAILED,
+                          BAO_LITERAL("the broker's disk failed and it ends; "
+                                      "nothing was confirmed"));
+        entry = bao_tree_first(&core->sessions, BAO_TREE_ANY, from);
+    }
+}
+
 void bao_bye(struct bao_core *core, const struct bao_call *call)
 {
     struct bao_session *session = call->session;

@@ -35,6 +35,8 @@ void bao_session_beat(struct bao_core *core, struct bao_session *session);
 bool bao_session_work(struct bao_core *core, struct bao_session *session);
 /* Forgets dead sessions beyond the limits. */
 void bao_session_forget(struct bao_core *core);
+/* Tells those who wait that the disk failed, as many as a step can tell. */
+void bao_session_fail(struct bao_core *core);
 /* After a replay: all have ten seconds to come back. */
 void bao_session_restart(struct bao_core *core);
 

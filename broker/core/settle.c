@@ -25,7 +25,7 @@ static enum baozi_status status_of_loss(const struct bao_core *core,
     if (queue == NULL || queue->deleting) {
         return older ? BAOZI_LOST : BAOZI_NOT_FOUND;
     }
-    return older && queue->level == BAO_LEVEL_MEMORY ? BAOZI_LOST : BAOZI_STALE;
+    return older && !queue->logged ? BAOZI_LOST : BAOZI_STALE;
 }
 
 struct bao_item *bao_lease_find(struct bao_core *core,

@@ -308,6 +308,7 @@ struct bao_queue {
     struct bao_text *name;
     struct bao_queue_options options;
     enum bao_level level; /* what is confirmed */
+    bool logged;          /* its contents are facts of a log */
     uint8_t shut;         /* 0 open, 1 shut down, 2 at once */
     bool deleting;        /* a forced delete is under way (volatile) */
     bool indexed;         /* every ready item is in `worst` */
@@ -380,6 +381,7 @@ struct bao_core {
     uint64_t digest;
     uint64_t random;
     bool started; /* EPOCH was said */
+    bool failed;  /* the log is: nothing is confirmed any more */
     bool draining;
     bool waking;     /* joiners are being answered: no second time inside */
     bool awake;      /* a tick has something to do now */
@@ -395,6 +397,7 @@ struct bao_core {
     uint64_t live_sessions;
     uint64_t dead_answers;         /* kept by dead sessions */
     uint64_t body_bytes;           /* of all payloads */
+    uint64_t log_room;             /* bytes that puts may log (volatile) */
     uint64_t parked_bytes;         /* (volatile) */
     struct bao_session *last_peer; /* a cache */
     struct bao_queue *last_queue;  /* a cache */

@@ -92,6 +92,7 @@ void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact)
     queue->name = bao_text_make(core, fact->name);
     queue->options = *fact->options;
     queue->level = level_of(core, fact->options);
+    queue->logged = queue->level != BAO_LEVEL_MEMORY;
     queue->made_us = fact->time_us;
     queue->last = core->first_n;
     queue->indexed = queue->options.overflow == BAO_OVERFLOW_DROP_OLDEST;
@@ -120,6 +121,10 @@ void bao_store_queue_set(struct bao_core *core, const struct bao_fact *fact)
     core->digest -= bao_digest_queue(queue);
     queue->options = *fact->options;
     queue->level = level_of(core, fact->options);
+    if (!queue->logged && queue->level != BAO_LEVEL_MEMORY) {
+        BAO_ASSERT(queue->ledger.accepted == 0);
+        queue->logged = true;
+    }
     core->digest += bao_digest_queue(queue);
     if (fact->verb != 0) {
         (void)bao_answer_keep(core, fact, 1);
@@ -137,6 +142,19 @@ void bao_store_queue_shut(struct bao_core *core, const struct bao_fact *fact)
     if (fact->verb != 0) {
         (void)bao_answer_keep(core, fact, 1);
     }
+}
+
+/* What a queue is made of is always logged; what is in a memory queue is
+ * not. A queue that is gone has nothing in it any more. */
+bool bao_store_logs(const struct bao_core *core, const struct bao_fact *fact)
+{
+    const struct bao_queue *queue = core->fact_queue;
+    if (queue == NULL || queue->logged) {
+        return true;
+    }
+    return fact->kind == BAO_FACT_QUEUE_MADE ||
+           fact->kind == BAO_FACT_QUEUE_SET ||
+           fact->kind == BAO_FACT_QUEUE_SHUT;
 }
 
 /* All items were settled and all that is kept forgotten before. */
@@ -207,9 +225,10 @@ void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact)
         core->digest -= bao_digest_counts(queue);
         queue->last += BAO_ID_JUMP;
         core->digest += bao_digest_counts(queue);
-        if (queue->level != BAO_LEVEL_MEMORY || queue->ledger.accepted > 0) {
+        if (queue->logged) {
             continue;
         }
+        BAO_ASSERT(queue->items.count == 0);
         core->digest -= bao_digest_queue(queue);
         bao_table_remove(&core->queues_by_incarnation, &queue->by_incarnation);
         core->last_incarnation++;

@@ -12,6 +12,9 @@
 /* Applies one fact; core->fact_queue is its queue afterwards, or NULL. */
 void bao_store_apply(struct bao_core *core, const struct bao_fact *fact);
 
+/* True if a log must have this fact, which was just applied. */
+bool bao_store_logs(const struct bao_core *core, const struct bao_fact *fact);
+
 /* The parts: facts of items, and of sessions. */
 void bao_store_put(struct bao_core *core, const struct bao_fact *fact);
 void bao_store_ready(struct bao_core *core, const struct bao_fact *fact);

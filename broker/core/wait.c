@@ -159,7 +159,7 @@ static void refuse(struct bao_core *core,
 {
     const struct bao_operation *op = call->operation;
     if (bao_has(op, BAO_BIT(BOOT)) && op->boot != core->config.boot &&
-        (queue == NULL || queue->level == BAO_LEVEL_MEMORY)) {
+        (queue == NULL || !queue->logged)) {
         bao_refuse(core,
                    call,
                    BAOZI_LOST,

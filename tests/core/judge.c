@@ -152,16 +152,6 @@ static struct judge_queue *queue_get(struct judge *judge,
     return queue;
 }
 
-static unsigned colour_of(enum bao_state state)
-{
-    return state == BAO_STATE_READY ? COLOUR_READY : COLOUR_OTHER;
-}
-
-static bool is_final(enum bao_state state)
-{
-    return state >= BAO_STATE_DONE;
-}
-
 static void body_drop(struct judge *judge, struct judge_item *item)
 {
     if (!item->has_body) {
@@ -196,22 +186,35 @@ static void
 item_move(struct judge *judge, struct judge_item *item, enum bao_state state)
 {
     struct judge_queue *queue = judge_queue(judge, item->queue);
-    assert_false(is_final(item->state));
+    assert_false(judge_is_final(item->state));
     queue->counts[item->state]--;
     queue->counts[state]++;
     item->state = state;
-    bao_tree_recolour(&judge->items, item->id, colour_of(state));
+    bao_tree_recolour(&judge->items,
+                      item->id,
+                      state == BAO_STATE_READY ? COLOUR_READY : COLOUR_OTHER);
 }
 
 /* --- facts --------------------------------------------------------------- */
+
+/* Contents that were logged once go on being so. */
+static void options_set(const struct judge *judge,
+                        struct judge_queue *queue,
+                        const struct bao_queue_options *options)
+{
+    uint64_t level = options->durability;
+    level = level == BAO_LEVEL_DEFAULT ? judge->level : level;
+    queue->options = *options;
+    queue->durable |= level > BAO_LEVEL_MEMORY;
+}
 
 static void follow_made(struct judge *judge, const struct bao_fact *fact)
 {
     assert_true(judge->queue_count < JUDGE_QUEUES_MAX);
     assert_null(judge_queue(judge, fact->queue)); /* a new incarnation */
     struct judge_queue *queue = &judge->queues[judge->queue_count++];
-    *queue =
-        (struct judge_queue){.queue = fact->queue, .options = *fact->options};
+    *queue = (struct judge_queue){.queue = fact->queue};
+    options_set(judge, queue, fact->options);
     assert_true(fact->name.bytes > 0 && fact->name.bytes <= 200);
     memcpy(queue->name, fact->name.data, fact->name.bytes);
 }
@@ -293,7 +296,10 @@ static void follow_put(struct judge *judge, const struct bao_fact *fact)
         queue->counts[item->state]++;
         queue->accepted++;
         assert_true(bao_tree_put(
-            &judge->items, item->id, item, colour_of(item->state)));
+            &judge->items,
+            item->id,
+            item,
+            item->state == BAO_STATE_READY ? COLOUR_READY : COLOUR_OTHER));
     }
     check_bound(queue);
 }
@@ -476,7 +482,7 @@ static void follow_outcome_forgotten(struct judge *judge,
 {
     for (uint32_t i = 0; i < fact->count; i++) {
         struct judge_item *item = judge_item(judge, fact->ids[i]);
-        if (item != NULL && is_final(item->state)) {
+        if (item != NULL && judge_is_final(item->state)) {
             item_forget(judge, item);
         }
     }
@@ -489,10 +495,7 @@ static struct judge_queue *next_memory(struct judge *judge, const char *after)
     struct judge_queue *first = NULL;
     for (unsigned i = 0; i < judge->queue_count; i++) {
         struct judge_queue *queue = &judge->queues[i];
-        uint64_t level = queue->options.durability;
-        level = level == BAO_LEVEL_DEFAULT ? judge->level : level;
-        if (!queue->gone && level == BAO_LEVEL_MEMORY &&
-            strcmp(queue->name, after) > 0 &&
+        if (!queue->gone && !queue->durable && strcmp(queue->name, after) > 0 &&
             (first == NULL || strcmp(queue->name, first->name) < 0)) {
             first = queue;
         }
@@ -531,7 +534,7 @@ void judge_fact(struct judge *judge, const struct bao_fact *fact)
     switch (fact->kind) {
     case BAO_FACT_QUEUE_MADE: follow_made(judge, fact); break;
     case BAO_FACT_QUEUE_SET:
-        queue_get(judge, fact)->options = *fact->options;
+        options_set(judge, queue_get(judge, fact), fact->options);
         break;
     case BAO_FACT_QUEUE_SHUT: queue_get(judge, fact)->shut = fact->state; break;
     case BAO_FACT_QUEUE_GONE: follow_gone(judge, fact); break;
@@ -570,7 +573,7 @@ void judge_step_end(struct judge *judge, const struct bao_out *out)
              fact->kind == BAO_FACT_ITEM_SETTLED && j < fact->count;
              j++) {
             struct judge_item *item = judge_item(judge, fact->ids[j]);
-            if (item != NULL && is_final(item->state) && item->passing) {
+            if (item != NULL && judge_is_final(item->state) && item->passing) {
                 item_forget(judge, item);
             }
         }

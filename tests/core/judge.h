@@ -26,6 +26,11 @@ struct judge_hold {
     struct judge_hold *next;
 };
 
+static inline bool judge_is_final(enum bao_state state)
+{
+    return state >= BAO_STATE_DONE;
+}
+
 struct judge_item {
     uint64_t id;
     uint64_t queue;
@@ -57,6 +62,7 @@ struct judge_queue {
     uint64_t prepaid;
     unsigned shut;
     bool gone;
+    bool durable;
 };
 
 struct judge {

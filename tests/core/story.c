@@ -374,6 +374,11 @@ static void do_broker(struct story *story, const char *words)
     struct bao_command command = {.kind = BAO_COMMAND_DRAIN};
     if (strcmp(words, "drains") == 0) {
         world_command(world, &command);
+    } else if (strcmp(words, "storage fails") == 0) {
+        command.kind = BAO_COMMAND_STORAGE_FAILED;
+        world_command(world, &command);
+    } else if (strncmp(words, "log room ", 9) == 0) {
+        bao_core_log_room(world->core, strtoull(words + 9, NULL, 10));
     } else if (strncmp(words, "wall jumps ", 11) == 0) {
         world->config.wall_offset_us += strtoll(words + 11, NULL, 10) * 1000;
         command.kind = BAO_COMMAND_WALL_JUMPED;

@@ -160,6 +160,59 @@ static void test_restart__a_memory_queue_begins_anew(void **state)
                "[   6] p1 join buns         -> ok\n");
 }
 
+/* A log has nothing of what it held so far. */
+static void
+test_restart__a_memory_queue_becomes_durable_before_its_first_put(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns durability memory -> ok, created\n"
+               "[   0] p1 declare bones durability memory -> ok, created\n"
+               "[   0] p1 configure buns durability disk -> ok\n"
+               "[   1] p1 put buns 'a'      -> ok, item 1\n"
+               "[   1] p1 put bones 'a'     -> ok, item bones/1\n"
+               "[   2] p1 configure bones durability disk -> BAD_REQUEST\n"
+               "[   2] p1 configure buns durability memory -> ok\n"
+               "[   3] p1 put buns 'b'      -> ok, item 2\n"
+               "[   4] broker dies\n"
+               "[   5] broker restarts\n"
+               "[   6] p1 hello resume      -> ok, session 1, resumed\n"
+               "[   6] p1 held\n"
+               "[   7] p1 stat buns ready   -> ok, ready 2\n"
+               "[   7] p1 stat bones ready  -> ok, ready 0\n");
+}
+
+/* Its own share is kept for what frees room. */
+static void test_restart__a_full_log_refuses_puts_alone(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a'      -> ok, item 1\n"
+               "[   0] p1 declare bowl durability memory -> ok, created\n"
+               "[   1] broker log room 10\n"
+               "[   2] p1 put buns 'b'      -> STORAGE_FULL\n"
+               "[   2] p1 put bowl 'b'      -> ok, item bowl/1\n"
+               "[   3] w1 get buns          -> ok, item 1 'a', lease 1 "
+               "until 30003\n"
+               "[   4] w1 done 1            -> ok\n"
+               "[   5] p1 join buns         -> ok, done 1\n"
+               "[   6] broker log room 100000\n"
+               "[   7] p1 put buns 'c'      -> ok, item 2\n"
+               "[   7] p1 put buns 'c'      -> STORAGE_FULL\n");
+}
+
+static void test_restart__a_failed_disk_is_told_to_all_who_wait(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' #1   -> ok, item 1\n"
+               "[   0] p1 join buns #j      .. waits\n"
+               "[   0] w1 declare bones     -> ok, created\n"
+               "[   0] w1 get bones #g      .. waits\n"
+               "[   0] w1 subscribe bones items 5 #s .. waits\n"
+               "[   1] broker storage fails\n"
+               "       p1 join #j           -> STORAGE_FAILED\n"
+               "       w1 get #g            -> STORAGE_FAILED\n"
+               "       w1 subscribe #s      -> STORAGE_FAILED\n");
+}
+
 /* Its leases of before count in its credit. */
 static void test_restart__a_subscription_goes_on(void **state)
 {
@@ -202,9 +255,13 @@ const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__downtime_counts_for_deadlines, "S3.4.b"),
     CORE_TEST(test_restart__the_keys_survive, "S7.j"),
     CORE_TEST(test_restart__sessions_that_do_not_resume_release_their_leases,
-              "S5.1.b"),
+              "S5.1.b S9.d"),
     CORE_TEST(test_restart__shutdown_is_durable, "S8.h"),
-    CORE_TEST(test_restart__a_memory_queue_begins_anew, "S10.h S1.s"),
+    CORE_TEST(test_restart__a_memory_queue_begins_anew, "S9.a S10.h S1.s"),
+    CORE_TEST(test_restart__a_memory_queue_becomes_durable_before_its_first_put,
+              "S9.a"),
+    CORE_TEST(test_restart__a_full_log_refuses_puts_alone, "S9.b"),
+    CORE_TEST(test_restart__a_failed_disk_is_told_to_all_who_wait, "S9.c"),
     CORE_TEST(test_restart__a_subscription_goes_on, "S2.j S4.5.b"),
     CORE_TEST(test_restart__a_dead_session_is_remembered_across_a_restart,
               "S7.a S3.5.b"),

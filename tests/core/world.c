@@ -252,20 +252,6 @@ static void carry_effect(struct world *world, const struct bao_effect *effect)
     }
 }
 
-/* A log has no items of memory queues, only the queues themselves. */
-static bool is_logged(struct world *world, const struct bao_fact *fact)
-{
-    const struct judge_queue *queue = judge_queue(&world->judge, fact->queue);
-    if (queue == NULL || fact->kind == BAO_FACT_QUEUE_MADE ||
-        fact->kind == BAO_FACT_QUEUE_SET || fact->kind == BAO_FACT_QUEUE_SHUT ||
-        fact->kind == BAO_FACT_QUEUE_GONE) {
-        return true;
-    }
-    return (queue->options.durability == BAO_LEVEL_DEFAULT
-                ? (uint64_t)world->config.level
-                : queue->options.durability) != BAO_LEVEL_MEMORY;
-}
-
 static uint64_t items_moved(const struct bao_fact *fact)
 {
     bool item = fact->kind == BAO_FACT_ITEM_PUT ||
@@ -285,7 +271,7 @@ static void carry_out(struct world *world, const struct bao_out *out)
     uint64_t moved = 0;
     for (size_t i = 0; i < out->fact_count; i++) {
         const struct bao_fact *fact = &out->facts[i];
-        if (!world->quick && is_logged(world, fact)) {
+        if (!world->quick && !fact->unlogged) {
             fact_log_add(&world->log, fact);
         }
         judge_fact(&world->judge, fact);
