@@ -202,10 +202,9 @@ static void options_set(const struct judge *judge,
                         struct judge_queue *queue,
                         const struct bao_queue_options *options)
 {
-    uint64_t level = options->durability;
-    level = level == BAO_LEVEL_DEFAULT ? judge->level : level;
+    uint64_t level = options->durability; /* DEFAULT is the smallest */
     queue->options = *options;
-    queue->durable |= level > BAO_LEVEL_MEMORY;
+    queue->durable |= (level == 0 ? judge->level : level) > BAO_LEVEL_MEMORY;
 }
 
 static void follow_made(struct judge *judge, const struct bao_fact *fact)
@@ -219,7 +218,6 @@ static void follow_made(struct judge *judge, const struct bao_fact *fact)
     memcpy(queue->name, fact->name.data, fact->name.bytes);
 }
 
-/* Everything of the queue goes. */
 static void queue_end(struct judge *judge, struct judge_queue *queue)
 {
     queue->gone = true;
