@@ -124,7 +124,7 @@ struct bao_log_record {
     uint64_t lsn;
     uint32_t group;
     uint64_t index; /* COPY: the item's id */
-    uint64_t term;
+    uint64_t term;  /* COPY: 0 its body, 1 its result */
     uint64_t queue;
     struct bao_span data;
     uint64_t address; /* of data's first byte */
@@ -180,7 +180,7 @@ struct bao_log_entry {
     enum bao_record_kind kind; /* ENTRY, COPY, TRUNC */
     uint32_t group;
     uint64_t index; /* COPY: the item's id */
-    uint64_t term;
+    uint64_t term;  /* COPY: 0 its body, 1 its result */
     uint64_t queue; /* of the (first) fact: named if it is found damaged */
     const struct bao_span *spans; /* the data, in pieces */
     size_t span_count;
@@ -210,7 +210,8 @@ bao_log_append(struct bao_log *log,
 
 /* The turn is over: writes the batch and has it synced; with `lazy` within
  * BAO_LOG_LAZY_US, or as soon as somebody needs it or LAZY_BYTES are there.
- * Without appends it does nothing. Errors show in bao_log_failed(). */
+ * Without appends nothing is written; not lazy, what was written lazily before
+ * is synced now all the same. Errors show in bao_log_failed(). */
 void bao_log_write(struct bao_log *log, uint64_t now_us, bool lazy);
 
 struct bao_log_marks {

@@ -42,12 +42,13 @@ enum bao_record_kind {
  *
  *              group   index       term      queue
  *   ENTRY      group   index       term      of the first fact, or 0
- *   COPY       0       item id     0         queue
+ *   COPY       0       item id     result?   queue
  *   TRUNC      group   index       term      0
  *   MARK       0       0           durable   0
  *   SEAL       0       next number durable   0
  *   BATCH_END  count   first lsn   durable   0
  *
+ * result? is 0 for the body of the item and 1 for its result.
  * durable is the lsn up to which the log was synced when this was written.
  * data_crc of BATCH_END is the checksum of the data_crc and head_crc, 8 bytes
  * a record, of all records of the batch before it; count says how many.
