@@ -134,9 +134,10 @@ static int run_health(struct cli *cli)
         int printed = cli_print_json(cli, object, false);
         return printed != BAO_EXIT_OK ? printed : exit_code;
     }
+    char version[CLI_SAFE_BYTES];
     (void)printf("%s, version %s, up %s\n",
                  info.draining ? "draining" : "ok",
-                 info.version,
+                 cli_safe(version, info.version),
                  bao_write_duration(uptime, sizeof uptime, info.uptime_ms));
     return exit_code;
 }

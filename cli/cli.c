@@ -124,6 +124,11 @@ int64_t cli_left_ms(uint64_t end_us)
     return end_us <= now_us ? 0 : (int64_t)((end_us - now_us + 999) / 1000);
 }
 
+const char *cli_safe(char safe[CLI_SAFE_BYTES], const char *text)
+{
+    return bao_write_escaped(safe, CLI_SAFE_BYTES, text, strlen(text));
+}
+
 /* --- JSON --- */
 
 bool cli_json(const struct cli *cli)
@@ -188,10 +193,33 @@ void cli_json_bytes(json_t *object,
     free(text);
 }
 
+/* A piece of JSON on its way out. jansson lets DEL and the control characters
+ * U+0080 to U+009F pass, which some terminals obey. */
+static int print_piece(const char *piece, size_t bytes, void *context)
+{
+    size_t done = 0;
+    (void)context;
+    for (size_t i = 0; i < bytes; i++) {
+        const unsigned char c = (unsigned char)piece[i];
+        const unsigned char next =
+            i + 1 < bytes ? (unsigned char)piece[i + 1] : 0;
+        const bool high = c == 0xc2 && next >= 0x80 && next < 0xa0;
+        if (c != 0x7f && !high)
+            continue;
+        (void)fwrite(piece + done, 1, i - done, stdout);
+        (void)printf("\\u%04x", high ? (unsigned)next : (unsigned)c);
+        i += high ? 1 : 0;
+        done = i + 1;
+    }
+    (void)fwrite(piece + done, 1, bytes - done, stdout);
+    return ferror(stdout) ? -1 : 0;
+}
+
 int cli_print_json(const struct cli *cli, json_t *value, bool line)
 {
     size_t flags = line ? JSON_COMPACT : JSON_INDENT(2);
-    int failed = value == NULL || json_dumpf(value, stdout, flags) != 0;
+    int failed = value == NULL ||
+                 json_dump_callback(value, print_piece, NULL, flags) != 0;
     json_decref(value);
     if (failed && !ferror(stdout))
         return bao_complain(cli->name,

@@ -82,6 +82,10 @@ bool cli_read_id(const struct cli *cli, const char *text, uint64_t *id);
 uint64_t cli_end_us(int64_t wait_ms);
 int64_t cli_left_ms(uint64_t end_us);
 
+/* One printable line of a text that came from elsewhere; returns `safe`. */
+#define CLI_SAFE_BYTES 2048u
+const char *cli_safe(char safe[CLI_SAFE_BYTES], const char *text);
+
 /* --- JSON --- */
 
 bool cli_json(const struct cli *cli);

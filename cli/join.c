@@ -169,8 +169,10 @@ static int print_counts(const struct cli *cli,
                      member->name);
     }
     (void)putchar('\n');
-    for (size_t i = 0; i < counts->error_count; i++)
-        (void)fprintf(stderr, "dead: %s\n", counts->errors[i]);
+    for (size_t i = 0; i < counts->error_count; i++) {
+        char safe[CLI_SAFE_BYTES];
+        (void)fprintf(stderr, "dead: %s\n", cli_safe(safe, counts->errors[i]));
+    }
     return cli_end(cli, BAO_EXIT_OK);
 }
 

@@ -59,11 +59,9 @@ static json_t *view_json(const struct baozi_view *view)
 
 static void print_line(const char *name, const char *text)
 {
-    char safe[2048];
-    if (text == NULL)
-        return;
-    bao_write_escaped(safe, sizeof safe, text, strlen(text));
-    (void)printf("%-11s %s\n", name, safe);
+    char safe[CLI_SAFE_BYTES];
+    if (text != NULL)
+        (void)printf("%-11s %s\n", name, cli_safe(safe, text));
 }
 
 static void print_number(const char *name, uint64_t number)

@@ -198,10 +198,12 @@ static void print_broker(const struct cli *cli,
     char uptime[BAO_TEXT_BYTES];
     char used[BAO_TEXT_BYTES];
     char most[BAO_TEXT_BYTES];
+    char version[CLI_SAFE_BYTES];
+    char url[CLI_SAFE_BYTES];
     (void)printf("broker %s at %s, up %s%s\n"
                  "%llu queues, %llu sessions, %s of %s used, durability %s\n\n",
-                 info->version,
-                 baozi_url(cli->client),
+                 cli_safe(version, info->version),
+                 cli_safe(url, baozi_url(cli->client)),
                  bao_write_duration(uptime, sizeof uptime, info->uptime_ms),
                  info->draining ? ", draining" : "",
                  (unsigned long long)info->queues,

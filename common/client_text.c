@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "common/client_inside.h"
+#include "common/text.h"
 
 void bao_copy_text(char *target, size_t bytes, struct bao_span text)
 {
@@ -41,6 +42,19 @@ static struct bao_failure *place_for(struct bao_engine *e)
     return oldest;
 }
 
+/* What is called in question may be any bytes: it stays one line. */
+static void
+name_call(struct bao_failure *failure, const char *verb, struct bao_span queue)
+{
+    char name[sizeof failure->what - 40];
+    (void)bao_write_escaped(name, sizeof name, queue.data, queue.bytes);
+    (void)snprintf(failure->what,
+                   sizeof failure->what,
+                   queue.bytes > 0 ? "%.32s on queue '%s'" : "%.32s",
+                   verb,
+                   name);
+}
+
 enum baozi_status bao_note(struct baozi *client,
                            enum baozi_status status,
                            const char *verb,
@@ -59,18 +73,10 @@ enum baozi_status bao_note(struct baozi *client,
         failure->thread = pthread_self();
         failure->number = ++e->failure_number;
         failure->status = status;
-        if (queue.bytes > 0) {
-            (void)snprintf(failure->what,
-                           sizeof failure->what,
-                           "%s on queue '%.*s'",
-                           verb,
-                           (int)(queue.bytes < 200 ? queue.bytes : 200),
-                           (const char *)queue.data);
-        } else {
-            (void)snprintf(failure->what, sizeof failure->what, "%s", verb);
-        }
-        bao_copy_text(
-            failure->detail, sizeof failure->detail, bao_span_text(detail));
+        name_call(failure, verb, queue);
+        /* The broker's words may quote a name. */
+        (void)bao_write_escaped(
+            failure->detail, sizeof failure->detail, detail, strlen(detail));
     }
     (void)pthread_mutex_unlock(&e->failures_lock);
     bao_unpin(e);

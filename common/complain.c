@@ -48,16 +48,41 @@ bool bao_problem_usage(struct bao_problem *problem,
     return false;
 }
 
+/* A message as it grows. */
+struct message {
+    char bytes[2560];
+    size_t used;
+    bool safe; /* the parts are printable already */
+};
+
 /* Adds "lead: text\n" unless the text is empty. */
 static void
-add_part(char *message, size_t bytes, const char *lead, const char *text)
+add_part(struct message *message, const char *lead, const char *text)
 {
-    size_t used = strlen(message);
-    char safe[600];
+    size_t left = sizeof message->bytes - message->used;
+    char line[800];
     if (text == NULL || text[0] == '\0')
         return;
-    (void)bao_write_escaped(safe, sizeof safe, text, strlen(text));
-    (void)snprintf(message + used, bytes - used, "%s: %s\n", lead, safe);
+    if (message->safe)
+        (void)snprintf(line, sizeof line, "%s", text);
+    else
+        (void)bao_write_escaped(line, sizeof line, text, strlen(text));
+    int bytes =
+        snprintf(message->bytes + message->used, left, "%s: %s\n", lead, line);
+    if (bytes > 0)
+        message->used += (size_t)bytes < left ? (size_t)bytes : left - 1;
+}
+
+static void write_message(const struct message *message)
+{
+    size_t done = 0;
+    while (done < message->used) {
+        ssize_t wrote =
+            write(STDERR_FILENO, message->bytes + done, message->used - done);
+        if (wrote <= 0)
+            return; /* there is nobody left to tell */
+        done += (size_t)wrote;
+    }
 }
 
 /* Prints everything at once so that messages of several processes do not mix.
@@ -67,18 +92,11 @@ static void print_parts(const char *program,
                         const char *why,
                         const char *remedy)
 {
-    char message[2048] = "";
-    add_part(message, sizeof message, program, what);
-    add_part(message, sizeof message, "  why", why);
-    add_part(message, sizeof message, "  do", remedy);
-    size_t bytes = strlen(message);
-    size_t done = 0;
-    while (done < bytes) {
-        ssize_t wrote = write(STDERR_FILENO, message + done, bytes - done);
-        if (wrote <= 0)
-            return; /* there is nobody left to tell */
-        done += (size_t)wrote;
-    }
+    struct message message = {.used = 0};
+    add_part(&message, program, what);
+    add_part(&message, "  why", why);
+    add_part(&message, "  do", remedy);
+    write_message(&message);
 }
 
 int bao_problem_print(const struct bao_problem *problem, const char *program)
@@ -162,7 +180,11 @@ int bao_complain_status(const char *program,
         told.what = text;
         take_words(&told, text, status);
     }
-    print_parts(program, told.what, told.why, told.remedy);
+    struct message message = {.safe = true}; /* baozi_explain() sees to it */
+    add_part(&message, program, told.what);
+    add_part(&message, "  why", told.why);
+    add_part(&message, "  do", told.remedy);
+    write_message(&message);
     return baozi_status_exit_code(status);
 }
 

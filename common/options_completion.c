@@ -142,10 +142,17 @@ static void write_zsh(const struct bao_program *program,
                   program->name,
                   name);
     write_cases(program, commands, count, out);
+    /* In a folder of fpath this text is the function itself. */
     (void)fprintf(out,
-                  "    compadd -- ${=choices}\n"
+                  "    compadd -- ${=choices} || _files\n"
                   "}\n"
-                  "compdef _%s %s\n",
+                  "if [[ \"$funcstack[1]\" == _%s ]]; then\n"
+                  "    _%s\n"
+                  "else\n"
+                  "    compdef _%s %s\n"
+                  "fi\n",
+                  name,
+                  name,
                   name,
                   program->name);
 }
@@ -158,6 +165,21 @@ static void write_quoted(const char *text, FILE *out)
             (void)fputc('\\', out);
         (void)fputc(*text, out);
     }
+}
+
+/* The values of a choice as words; files are no answer then. */
+static void write_fish_values(const struct bao_option *option, FILE *out)
+{
+    if (option->takes == BAO_TAKES_NOTHING)
+        return;
+    if (option->takes != BAO_TAKES_CHOICE) {
+        (void)fputs(" -r", out);
+        return;
+    }
+    (void)fputs(" -x -a '", out);
+    for (const char *at = option->choices; *at != '\0'; at++)
+        (void)fputc(*at == '|' ? ' ' : *at, out);
+    (void)fputc('\'', out);
 }
 
 /* The condition that each of `verbs` was typed. */
@@ -187,13 +209,54 @@ static void write_fish_options(const char *name,
         write_fish_condition(verbs_of(command), out);
         if (option->letter != 0)
             (void)fprintf(out, " -s %c", option->letter);
-        (void)fprintf(out,
-                      " -l %s%s -d '",
-                      option->name,
-                      option->takes == BAO_TAKES_NOTHING ? "" : " -r");
+        (void)fprintf(out, " -l %s", option->name);
+        write_fish_values(option, out);
+        (void)fputs(" -d '", out);
         write_quoted(option->help, out);
         (void)fputs("'\n", out);
     }
+}
+
+/* Command `i` as a word: the verb, or the second one behind its group, which
+ * is a word of its own where it comes first. */
+static void write_fish_verb(const char *name,
+                            const struct bao_program *const *commands,
+                            size_t count,
+                            size_t i,
+                            FILE *out)
+{
+    const char *verbs = verbs_of(commands[i]);
+    const char *word = strchr(verbs, ' ');
+    if (word == NULL) {
+        (void)fprintf(out,
+                      "complete -c %s -f -n __fish_use_subcommand -a %s",
+                      name,
+                      verbs);
+    } else {
+        char group[64];
+        const int bytes = (int)(word - verbs);
+        (void)snprintf(group, sizeof group, "%.*s", bytes + 1, verbs);
+        if (i == 0 ||
+            strncmp(verbs_of(commands[i - 1]), group, strlen(group)) != 0) {
+            (void)fprintf(out,
+                          "complete -c %s -f -n __fish_use_subcommand -a %.*s "
+                          "-d 'more verbs'\n",
+                          name,
+                          bytes,
+                          group);
+        }
+        (void)fprintf(out,
+                      "complete -c %s -f -n '__fish_seen_subcommand_from %.*s; "
+                      "and not __fish_seen_subcommand_from ",
+                      name,
+                      bytes,
+                      group);
+        write_verbs(commands, count, group, out);
+        (void)fprintf(out, "' -a %s", word + 1);
+    }
+    (void)fputs(" -d '", out);
+    write_quoted(commands[i]->purpose, out);
+    (void)fputs("'\n", out);
 }
 
 static void write_fish(const struct bao_program *program,
@@ -204,20 +267,7 @@ static void write_fish(const struct bao_program *program,
     (void)fprintf(out, "# fish completion of %s\n", program->name);
     write_fish_options(program->name, program, out);
     for (size_t i = 0; i < count; i++) {
-        const char *verbs = verbs_of(commands[i]);
-        const char *word = strchr(verbs, ' ');
-        (void)fprintf(out, "complete -c %s -n ", program->name);
-        if (word == NULL)
-            (void)fprintf(out, "__fish_use_subcommand -a %s", verbs);
-        else
-            (void)fprintf(out,
-                          "'__fish_seen_subcommand_from %.*s' -a '%s'",
-                          (int)(word - verbs),
-                          verbs,
-                          word + 1);
-        (void)fputs(" -d '", out);
-        write_quoted(commands[i]->purpose, out);
-        (void)fputs("'\n", out);
+        write_fish_verb(program->name, commands, count, i, out);
         write_fish_options(program->name, commands[i], out);
     }
 }

@@ -29,9 +29,12 @@ static void print_fed(struct bao_feed *feed)
     struct bao_fed_counts counts = bao_feed_counts(feed);
     uint64_t took_us = feed->end_us - feed->begin_us;
     char duration[BAO_TEXT_BYTES];
-    (void)printf("put %llu into '%s'",
-                 (unsigned long long)counts.put,
-                 feed->settings->queue);
+    char queue[1024];
+    (void)bao_write_escaped(queue,
+                            sizeof queue,
+                            feed->settings->queue,
+                            strlen(feed->settings->queue));
+    (void)printf("put %llu into '%s'", (unsigned long long)counts.put, queue);
     (void)printf(": %llu confirmed", (unsigned long long)counts.confirmed);
     also(counts.duplicates, "duplicates");
     also(counts.refused, "refused");

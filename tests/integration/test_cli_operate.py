@@ -24,6 +24,57 @@ READINGS = ["ready", "leased", "delayed", "dead", "unfinished", "accepted",
 
 # --- looking -----------------------------------------------------------------
 
+NASTY = "\x1b]0;owned\x07\x1b[2J\x9b5m\x7f\r\u202e"
+
+
+def harmless(done, what):
+    """No control character that a terminal would obey."""
+    text = done.stdout + done.stderr
+    bad = [c for c in text if (ord(c) < 32 and c != "\n")
+           or 0x7f <= ord(c) < 0xa0]
+    equal(bad, [], f"control characters of {what} in {text!r}")
+    return text
+
+
+@test("what came from elsewhere never commands the terminal")
+def _():
+    with Broker() as broker:
+        good(broker.cli("queue", "create", "jobs", "--max-deliveries", "1"))
+        good(broker.cli("put", "jobs", NASTY, "--header", "k=" + NASTY,
+                        "--dedup-key", NASTY))
+        worker = broker.start("baozi-worker", "jobs", "--until-empty",
+                              "--shell", "--exec",
+                              'printf "\\033[2J\\007\\302\\233" >&2; exit 9')
+        equal(worker.wait(), 0, "exit code of the worker")
+        good(broker.cli("put", "jobs", NASTY))
+        for form in ("text", "json"):
+            for words in (["queue", "ls"], ["queue", "show", "jobs"],
+                          ["browse", "jobs"], ["peek", "jobs"],
+                          ["browse", "jobs", "--state", "dead"], ["stats"],
+                          ["workers"], ["health"],
+                          ["join", "jobs", "--timeout", "10ms"],
+                          ["queue", "show", "no\\n" + NASTY],
+                          ["put", NASTY, "x"], ["get", "jobs", NASTY],
+                          ["queue", "set", "jobs", "--" + NASTY],
+                          [NASTY], ["cancel", NASTY]):
+                harmless(broker.cli(*words, "--format", form), words)
+        contains(broker.cli("browse", "jobs", "--state", "dead").stdout,
+                 r"\x1b[2J")
+        done = broker.cli("browse", "jobs", "--format", "json")
+        equal(json.loads(done.stdout)[0]["payload"], NASTY, "its payload")
+        done = broker.cli("put", "a\nb" + NASTY, "x")
+        contains(done.stderr, r"queue 'a\nb\x1b]0;owned")
+        equal(done.stderr.count("\n"), 3, "lines of the message")
+        done = broker.cli("stats", "no\\such")
+        contains(done.stderr, r"'no\\such'", "escaped once")
+        harmless(broker.producer(NASTY, input="x\n"), "the producer")
+        harmless(run("baozi-worker", NASTY, "--exec", "true"), "the worker")
+        # what a command writes to stderr itself goes to the worker's
+        for line in (worker.stderr() + broker.stderr()).splitlines():
+            check(not [c for c in line[line.find("time="):]
+                       if ord(c) < 32 or c == "\x9b"], repr(line))
+
+
 @test("peek and browse show items and change nothing")
 def _():
     with Broker() as broker:

@@ -364,7 +364,10 @@ static void test_client__refuses_what_makes_no_sense(void **state)
     IS(baozi_put(client, "", "x", 1, NULL, 0, NULL), BAD_REQUEST);
     baozi_explain(client, text, sizeof text);
     assert_non_null(strstr(text, "a queue's name"));
-    IS(baozi_put(client, "tab\there", "x", 1, NULL, 0, NULL), BAD_REQUEST);
+    IS(baozi_put(client, "tab\there\nor", "x", 1, NULL, 0, NULL), BAD_REQUEST);
+    IS(baozi_declare(client, "\033[2Jtab\nthere", NULL), BAD_REQUEST);
+    baozi_explain(client, text, sizeof text);
+    assert_non_null(strstr(text, "declare on queue '\\x1b[2Jtab\\nthere': "));
     IS(baozi_put(client, "q", NULL, 1, NULL, 0, NULL), BAD_REQUEST);
     IS(baozi_put(client, "q", "x", 1, NULL, -2, NULL), BAD_REQUEST);
     IS(baozi_put(client, "q", "x", 1, &with, 0, NULL), BAD_REQUEST);
