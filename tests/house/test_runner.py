@@ -29,6 +29,9 @@ CASES = [
      "start_new_session=True)", [], (1, 1, 0), "left a process behind"),
     ("a skip with need", "print('1..1\\nok 1 - a # SKIP needs no-such-tool')",
      [], (0, 0, 1), "needs no-such-tool"),
+    ("a skip for want of a capability that nobody has",
+     "print('1..1\\nok 1 - a # SKIP needs cap:60')",
+     [], (0, 0, 1), "needs cap:60"),
     ("a skip for a port that is free", "import socket; s = socket.socket(); "
      "s.bind(('127.0.0.1', 0)); n = s.getsockname()[1]; s.close(); "
      "print('1..1\\nok 1 - a # SKIP needs port:%d' % n)", [],
