@@ -46,11 +46,19 @@ void bao_timer_start(struct bao_dialogue *d, struct bao_request *request)
     }
 }
 
-/* A request was sent. */
+/*
+ * A request was sent. If its time was over before it was sent again, an
+ * earlier attempt may still wait there, and its CANCEL goes out now: never
+ * before it, because CANCELLED must mean that it waited, so FULL or EMPTY.
+ */
 void bao_timer_sent(struct bao_dialogue *d,
                     struct bao_request *request,
                     uint64_t now_us)
 {
+    if (request->cancel == BAO_CANCEL_DEADLINE && request->attempts > 1) {
+        BAO_MARK("a deadline's CANCEL follows its request after a resume");
+        bao_errand(d, request, BAO_ERRAND_CANCEL);
+    }
     request->probe_us = 0;
     if (request->until_us == BAO_NEVER_US && !request->own &&
         !bao_may_wait(request) && request->cancel == BAO_CANCEL_NONE) {
@@ -84,7 +92,7 @@ fire(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
         return;
     }
     request->cancel = BAO_CANCEL_DEADLINE;
-    if (request->rid != 0) {
+    if (request->rid != 0 && request->queue == &d->sent) {
         BAO_MARK("CANCEL goes out at the caller's deadline");
         bao_errand(d, request, BAO_ERRAND_CANCEL);
     }

@@ -331,6 +331,29 @@ static void test_dialogue__cancels_again_after_a_resume(void **state)
     world_story(&world, "= GET rid=1 status=CANCELLED\n");
 }
 
+/* [S3.2] A request whose time is over before it could be sent again is tried
+ * once more: the broker may never have seen it, so that CANCELLED, which is
+ * EMPTY to the caller, would be a lie. */
+static void test_dialogue__cancels_at_the_deadline_what_was_tried(void **state)
+{
+    (void)state;
+    world_welcome(&world);
+    world_ask(&world, "GET queue=buns", 200, NULL);
+    world_at(&world, 0);
+    world_lose(&world);
+    world_at(&world, 100);
+    world_connect(&world);
+    world_at(&world, 300);
+    world_hears(&world, RESUMED, NULL);
+    world_forget(&world);
+    world_at(&world, 301);
+    world_story(&world,
+                "> HELD\n> GET rid=1 queue=buns wait_ms=0\n> --\n"
+                "> CANCEL target=1\n> --\n");
+    world_hears(&world, "GET rid=1 status=EMPTY", NULL);
+    world_story(&world, "= GET rid=1 status=EMPTY\n");
+}
+
 static void test_dialogue__ends_requests_that_reach_no_broker(void **state)
 {
     (void)state;
@@ -557,6 +580,7 @@ int main(void)
         TEST(test_dialogue__keeps_items_whose_answer_comes_twice),
         TEST(test_dialogue__cancels_at_once_what_was_not_sent),
         TEST(test_dialogue__cancels_again_after_a_resume),
+        TEST(test_dialogue__cancels_at_the_deadline_what_was_tried),
         TEST(test_dialogue__ends_requests_that_reach_no_broker),
         TEST(test_dialogue__asks_after_a_silent_answer),
         TEST(test_dialogue__acknowledges_answers_as_ranges),
