@@ -2,14 +2,14 @@
 
 Real programs, real signals. Each test starts a broker of its own.
 """
-import ctypes
 import os
 import signal
 import statistics
 import threading
 import time
 
-from baozi_test import (ROOT, Broker, check, children, descendants, equal,
+from baozi_library import FULL, OK, Library
+from baozi_test import (Broker, check, children, descendants, equal,
                         free_port, main, path, read, run, state, test,
                         wait_until, write)
 
@@ -175,39 +175,6 @@ def _():
 
 
 # --- the library itself, for times that a process start would blur -----------
-
-class Library:
-    """The few calls of libbaozi.so that the timing test needs."""
-
-    def __init__(self):
-        self.so = ctypes.CDLL(os.path.join(ROOT, "build", "libbaozi.so"))
-        self.so.baozi_put.argtypes = [
-            ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p,
-            ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
-        self.so.baozi_open.argtypes = [ctypes.c_void_p, ctypes.c_void_p]
-        self.so.baozi_close.argtypes = [ctypes.c_void_p]
-        self.so.baozi_connect.argtypes = [ctypes.c_void_p, ctypes.c_int64]
-
-    def open(self, url):
-        os.environ["BAOZI_URL"] = url
-        try:
-            client = ctypes.c_void_p()
-            equal(self.so.baozi_open(None, ctypes.byref(client)), 0, "open")
-            equal(self.so.baozi_connect(client, 5000), 0, "connect")
-            return client
-        finally:
-            del os.environ["BAOZI_URL"]
-
-    def put(self, client, queue, text, wait_ms):
-        """(status, seconds)"""
-        begin = time.monotonic()
-        status = self.so.baozi_put(client, queue.encode(), text.encode(),
-                                   len(text), None, wait_ms, None)
-        return status, time.monotonic() - begin
-
-
-OK, FULL = 0, 1
-
 
 @test("[S3.1] ten producers blocked on maxsize 2: FULL never early, "
       "lateness printed")

@@ -1,5 +1,5 @@
 /*
- * proxy.h - a TCP relay in a thread, to cut connections with.
+ * proxy.h - a relay in a thread, to cut the connections of a C test with.
  */
 #ifndef BAO_TESTS_PROXY_H
 #define BAO_TESTS_PROXY_H
@@ -8,11 +8,12 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+struct relay;
+
 struct test_proxy {
     pthread_t thread;
-    int listener;
-    int port; /* where it listens on 127.0.0.1 */
-    int target_port;
+    struct relay *relay; /* the thread's */
+    int port;            /* where it listens on 127.0.0.1 */
     _Atomic bool stop;
     _Atomic unsigned cuts;     /* wanted */
     _Atomic bool frozen;       /* passes nothing on */
