@@ -168,7 +168,7 @@ static bool flood_admits(const char *name, uint64_t wall_us)
     return false;
 }
 
-void bao_log_write(enum bao_log_level level, const struct bao_log_field *fields)
+void bao_log_line(enum bao_log_level level, const struct bao_log_field *fields)
 {
     uint64_t wall_us = bao_time_wall_us();
     if (flood_admits(fields->text, wall_us))

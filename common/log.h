@@ -43,11 +43,10 @@ struct bao_log_field {
 void bao_log_format_set(enum bao_log_format format);
 
 /* Writes one line; `fields` ends with a zero row, the first is the event. */
-void bao_log_write(enum bao_log_level level,
-                   const struct bao_log_field *fields);
+void bao_log_line(enum bao_log_level level, const struct bao_log_field *fields);
 
 #define BAO_LOG(level, ...) \
-    bao_log_write((level), (const struct bao_log_field[]){__VA_ARGS__, {0}})
+    bao_log_line((level), (const struct bao_log_field[]){__VA_ARGS__, {0}})
 
 /* Texts are lent for the call; NULL is shown as "". */
 static inline struct bao_log_field bao_text(const char *name, const char *text)
