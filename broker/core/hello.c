@@ -136,15 +136,20 @@ static void run_on(struct bao_core *core, struct bao_session *session)
     }
 }
 
+static void revive(struct bao_core *core, const struct bao_session *session)
+{
+    BAO_MARK("a dead session is revived");
+    struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_REVIVED);
+    fact->session = session->number;
+    bao_decide(core, fact);
+}
+
 static void resume(struct bao_core *core,
                    const struct bao_command *command,
                    struct bao_session *session)
 {
     if (session->state == BAO_SESSION_DEAD) {
-        BAO_MARK("a dead session is revived");
-        struct bao_fact *fact = bao_fact_new(core, BAO_FACT_SESSION_REVIVED);
-        fact->session = session->number;
-        bao_decide(core, fact);
+        revive(core, session);
     } else if (session->connected) {
         BAO_MARK("a session is resumed elsewhere");
         bao_say_gone(core,
@@ -168,6 +173,21 @@ static bool is_unused(const struct bao_session *session)
 {
     return session->top == 0 && session->leases.count == 0 &&
            session->tallies.count == 0;
+}
+
+/* Whose welcome was lost knows no secret to resume the session with, however
+ * long it was away. */
+static void welcome_again(struct bao_core *core,
+                          const struct bao_command *command,
+                          struct bao_session *session)
+{
+    BAO_MARK("a hello is repeated");
+    if (session->state == BAO_SESSION_DEAD) {
+        revive(core, session);
+    }
+    bao_session_unbind(core, session);
+    bao_session_bind(core, session, command->peer);
+    welcome(core, session, command->operation->rid, false);
 }
 
 static bool hello_is_sane(struct bao_core *core,
@@ -247,12 +267,8 @@ void bao_hello(struct bao_core *core,
         resume(core, command, session);
         return;
     }
-    if (session != NULL && is_unused(session) &&
-        session->state == BAO_SESSION_LIVE) {
-        BAO_MARK("a hello is repeated");
-        bao_session_unbind(core, session);
-        bao_session_bind(core, session, command->peer);
-        welcome(core, session, op->rid, false);
+    if (session != NULL && is_unused(session) && !session->leaving) {
+        welcome_again(core, command, session);
         return;
     }
     if (session != NULL) {

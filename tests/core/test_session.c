@@ -165,6 +165,18 @@ static void test_session__a_hello_that_was_lost_is_repeated(void **state)
                "[   3] p1 hello again  -> EXISTS\n");
 }
 
+/* A client that never heard its welcome has no secret: were it told EXISTS,
+ * it could never come in again under its id. */
+static void
+test_session__a_hello_is_repeated_after_its_session_died(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 hello        -> ok, session 1\n"
+               "[   1] p1 closes\n"
+               "[2000] p1 hello again  -> ok, session 1\n"
+               "[2001] p1 put buns 'a' -> ok, item 1\n");
+}
+
 static void test_session__sessions_are_bounded(void **state)
 {
     (void)state;
@@ -266,6 +278,8 @@ const struct core_test core_tests_session[] = {
     CORE_TEST(test_session__no_common_version_no_session, "S10.g"),
     CORE_TEST(test_session__a_resumed_session_says_what_it_holds, "S1.m"),
     CORE_TEST(test_session__a_hello_that_was_lost_is_repeated, "S1.k S3.5.a"),
+    CORE_TEST(test_session__a_hello_is_repeated_after_its_session_died,
+              "S3.5.a"),
     CORE_TEST(test_session__sessions_are_bounded, "S3.5.f"),
     CORE_TEST(test_session__the_end_of_an_old_connection_ends_nothing,
               "S1.o S1.m"),
