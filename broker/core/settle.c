@@ -125,6 +125,11 @@ static void settle_entry(struct bao_core *core,
     const uint64_t id = bao_column64(op->ids, i);
     const uint64_t token = bao_column64(op->tokens, i);
     enum baozi_status status = BAOZI_OK;
+    struct bao_body result = {.hold = 0};
+    if (wish->has_results) {
+        /* Of a stale entry too: the next one's lies behind it. */
+        result = result_of(core, call, wish, i);
+    }
     struct bao_item *item =
         bao_lease_find(core, call->session, id, token, &status);
     if (item != NULL && (item->flags & BAO_ITEM_MARKED) != 0) {
@@ -150,7 +155,6 @@ static void settle_entry(struct bao_core *core,
         return;
     }
     bao_vector_flush(core, vector);
-    struct bao_body result = result_of(core, call, wish, i);
     if ((fate.flags & BAO_FLAG_WANT_RESULT) != 0) {
         vector->result = result;
     }

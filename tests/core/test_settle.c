@@ -123,6 +123,17 @@ static void test_settle__a_result_waits_for_who_asked(void **state)
                "[   7] p1 wait 1                   -> NOT_FOUND\n");
 }
 
+static void test_settle__each_result_goes_to_its_own_item(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' want_result -> ok, items 1-2\n"
+               "[   0] w1 get buns 2                   -> ok, item 1 'a', item "
+               "2 'b', leases 1-2 until 30000\n"
+               "[   1] w1 done 1@99 2 'for one' 'for the other' -> STALE; ok\n"
+               "[   2] p1 wait 2                       -> ok, done 'for the "
+               "other'\n");
+}
+
 static void
 test_settle__an_outcome_is_kept_for_result_ttl_after_its_session(void **state)
 {
@@ -231,6 +242,7 @@ const struct core_test core_tests_settle[] = {
     CORE_TEST(test_settle__reject_goes_straight_to_dead, "S2.o S4.1.b S1.i"),
     CORE_TEST(test_settle__a_vector_is_answered_item_by_item, "S2.l"),
     CORE_TEST(test_settle__a_result_waits_for_who_asked, "S2.x S2.l S2.y S2.z"),
+    CORE_TEST(test_settle__each_result_goes_to_its_own_item, "S2.l"),
     CORE_TEST(test_settle__an_outcome_is_kept_for_result_ttl_after_its_session,
               "S2.y S2.z"),
     CORE_TEST(test_settle__an_outcome_nobody_asked_for_is_not_kept,
