@@ -99,7 +99,8 @@ void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact)
     queue_init(core, queue);
     core->digest -= bao_digest_core(core);
     core->last_incarnation = fact->queue;
-    core->digest += bao_digest_core(core) + bao_digest_queue(queue);
+    core->digest += bao_digest_core(core) + bao_digest_queue(queue) +
+                    bao_digest_counts(queue);
     bao_table_put(
         &core->queues_by_name, &queue->by_name, bao_hash_bytes(fact->name, 0));
     bao_table_put(&core->queues_by_incarnation,

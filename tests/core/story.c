@@ -460,6 +460,8 @@ static void configure(struct bao_core_config *config, const char *words)
             config->sessions_max = (uint32_t)value;
         } else if (strcmp(name, "queues_max") == 0) {
             config->queues_max = (uint32_t)value;
+        } else if (strcmp(name, "first_n") == 0) {
+            config->first_n = value;
         } else if (strcmp(name, "level") == 0) {
             config->level = (enum bao_level)value;
         } else {

@@ -27,6 +27,20 @@ static void test_restart__counters_and_places_survive(void **state)
                "[  35] p1 put buns 'd'         -> ok, item 1048580\n");
 }
 
+/* The recount after every line is what matters here: ids that begin above
+ * first_n are part of the digest from the queue's first moment on. */
+static void test_restart__a_start_may_count_on_from_an_earlier_one(void **state)
+{
+    (void)state;
+    world_says("broker first_n 100\n"
+               "[   0] p1 put buns 'a'          -> ok, item 101\n"
+               "[   1] w1 get buns              -> ok, item 101 'a', lease 101 "
+               "until 30001\n"
+               "[   2] w1 done 101              -> ok\n"
+               "[   3] p1 delete buns           -> ok\n"
+               "[   4] p1 declare buns          -> ok, created\n");
+}
+
 static void test_restart__answers_are_rebuilt_from_the_facts(void **state)
 {
     (void)state;
@@ -248,6 +262,7 @@ test_restart__a_dead_session_is_remembered_across_a_restart(void **state)
 
 const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__counters_and_places_survive, "S4.5.a S1.s"),
+    CORE_TEST(test_restart__a_start_may_count_on_from_an_earlier_one, "S1.s"),
     CORE_TEST(test_restart__answers_are_rebuilt_from_the_facts,
               "S3.5.b S3.5.c"),
     CORE_TEST(test_restart__waiting_calls_are_resent_and_queue_by_arrival,
