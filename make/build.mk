@@ -43,6 +43,7 @@ LIBRARY  := $(if $(COMMON),$(B)/libbaozi.a $(B)/libbaozi.so)
 UNIT     := $(patsubst %.c,$(B)/%,\
               $(wildcard tests/unit/test_*.c tests/thread/test_*.c))
 STORY    := $(if $(call source,tests/core),$(B)/tests/core/stories)
+SIM      := $(if $(call source,tests/sim),$(B)/tests/sim/sim)
 EXAMPLES := $(patsubst %.c,$(B)/%,$(call source,tests/examples))
 BENCH    := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 # Small programs of one file each that integration tests start.
@@ -55,7 +56,7 @@ library: $(LIBRARY) $(HEADERS)
 plugins: $(PLUGINS)
 all: programs library plugins
 	@:
-tests: $(UNIT) $(STORY) $(HELPERS)
+tests: $(UNIT) $(STORY) $(SIM) $(HELPERS)
 	@:
 examples: $(EXAMPLES)
 	@:
@@ -160,6 +161,12 @@ $(UNIT): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(call link,-lcmocka)
 $(STORY): $(call object,$(call source,tests/core)) $(ROOM_LIBS) $(B)/files
 	$(call link,-lcmocka)
+# The simulator stands between the gateway and the core, and takes the place of
+# what is outside: randomness, the log, the end of a false assertion.
+WRAPPED := bao_core_step bao_core_tick bao_panic bao_log_write \
+           bao_random_fill bao_random_number
+$(SIM): $(call object,$(call source,tests/sim)) $(ROOM_LIBS) $(B)/files
+	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))
 $(BENCH) $(HELPERS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(link)
 $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o \

@@ -1,0 +1,15 @@
+/*
+ * nemesis.h - what befalls the broker, its clients and the network.
+ */
+#ifndef BAO_TESTS_SIM_NEMESIS_H
+#define BAO_TESTS_SIM_NEMESIS_H
+
+#include "tests/sim/sim.h"
+
+/* Plans a run: how long work lasts, what happens how often. */
+void nemesis_start(struct sim *sim);
+
+/* Everything is well again: nobody stands still, nothing is held back. */
+void nemesis_end(struct sim *sim);
+
+#endif

@@ -1,0 +1,156 @@
+/*
+ * replay.c - live state and replayed state are the same after every step.
+ *
+ * The program is linked so that the gateway's calls of bao_core_step() and
+ * bao_core_tick() come here first (-Wl,--wrap): a second core applies the
+ * facts of the step and must have the same digest, and every CHECK_STEPS
+ * steps both recount themselves. It is also where a false assertion of the
+ * broker's or the library's, and what they log, become part of the run.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include "broker/core/core.h"
+#include "common/check.h"
+#include "common/log.h"
+#include "common/poison.h"
+#include "common/random.h"
+#include "tests/sim/broker.h"
+#include "tests/sim/count.h"
+
+#define CHECK_STEPS 64u
+
+void real_step(struct bao_core *core,
+               uint64_t now_us,
+               const struct bao_command *command,
+               struct bao_out *out) __asm__("__real_bao_core_step");
+void real_tick(struct bao_core *core,
+               uint64_t now_us,
+               struct bao_out *out) __asm__("__real_bao_core_tick");
+void wrapped_step(struct bao_core *core,
+                  uint64_t now_us,
+                  const struct bao_command *command,
+                  struct bao_out *out) __asm__("__wrap_bao_core_step");
+void wrapped_tick(struct bao_core *core,
+                  uint64_t now_us,
+                  struct bao_out *out) __asm__("__wrap_bao_core_tick");
+_Noreturn void wrapped_panic(const char *file,
+                             int line,
+                             const char *what) __asm__("__wrap_bao_panic");
+void wrapped_log(
+    enum bao_log_level level,
+    const struct bao_log_field *fields) __asm__("__wrap_bao_log_write");
+void wrapped_fill(void *data, size_t bytes) __asm__("__wrap_bao_random_fill");
+uint64_t wrapped_number(void) __asm__("__wrap_bao_random_number");
+
+static struct {
+    const struct bao_core *live;
+    struct bao_core *core;
+    void *memory;
+    size_t memory_bytes;
+    uint64_t steps;
+} replay;
+
+void replay_open(struct bao_core *core, const struct bao_core_config *config)
+{
+    struct bao_core_config second = *config;
+    second.memory = mmap(NULL,
+                         config->memory_bytes,
+                         PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                         -1,
+                         0);
+    if (second.memory == MAP_FAILED ||
+        bao_core_open(&second, &replay.core) != BAOZI_OK) {
+        sim_fail(sim_current, "the second core does not open");
+    }
+    replay.live = core;
+    replay.memory = second.memory;
+    replay.memory_bytes = config->memory_bytes;
+    replay.steps = 0;
+}
+
+void replay_close(void)
+{
+    bao_core_check(replay.live);
+    bao_core_check(replay.core);
+    BAO_UNPOISON(replay.memory, replay.memory_bytes);
+    (void)munmap(replay.memory, replay.memory_bytes);
+    replay.live = NULL;
+}
+
+static void follow(const struct bao_core *core, const struct bao_out *out)
+{
+    if (core != replay.live) {
+        return;
+    }
+    for (size_t i = 0; i < out->fact_count; i++) {
+        const struct bao_fact *fact = &out->facts[i];
+        sim_count(sim_current, SIM_COUNT_FACT, fact->kind);
+        if (fact->kind == BAO_FACT_ITEM_RETURNED ||
+            fact->kind == BAO_FACT_ITEM_DEAD) {
+            sim_count(sim_current, SIM_COUNT_CAUSE, fact->cause);
+        }
+        bao_core_apply(replay.core, fact);
+    }
+    if (bao_core_digest(core) != bao_core_digest(replay.core)) {
+        sim_fail(sim_current, "live state and replayed state differ");
+    }
+    if (++replay.steps % CHECK_STEPS == 0) {
+        bao_core_check(core);
+        bao_core_check(replay.core);
+    }
+}
+
+void wrapped_step(struct bao_core *core,
+                  uint64_t now_us,
+                  const struct bao_command *command,
+                  struct bao_out *out)
+{
+    real_step(core, now_us, command, out);
+    follow(core, out);
+}
+
+void wrapped_tick(struct bao_core *core, uint64_t now_us, struct bao_out *out)
+{
+    real_tick(core, now_us, out);
+    follow(core, out);
+}
+
+_Noreturn void wrapped_panic(const char *file, int line, const char *what)
+{
+    if (sim_current == NULL) {
+        (void)fprintf(stderr, "panic: %s:%d: %s\n", file, line, what);
+        abort();
+    }
+    sim_fail(sim_current, "assertion at %s:%d: %s", file, line, what);
+}
+
+void wrapped_log(enum bao_log_level level, const struct bao_log_field *fields)
+{
+    const char *why = "";
+    for (const struct bao_log_field *at = fields; at->name != NULL; at++) {
+        why = strcmp(at->name, "why") == 0 ? at->text : why;
+    }
+    sim_say(sim_current, SIM_BROKER, '=', "logs %s: %s", fields->text, why);
+    if (level == BAO_LOG_ERROR || strcmp(fields->text, "strike") == 0) {
+        sim_fail(sim_current,
+                 "the broker has nothing to complain of, but logs %s: %s",
+                 fields->text,
+                 why);
+    }
+}
+
+void wrapped_fill(void *data, size_t bytes)
+{
+    uint8_t *at = data;
+    for (size_t i = 0; i < bytes; i++) {
+        at[i] = (uint8_t)sim_number(sim_current);
+    }
+}
+
+uint64_t wrapped_number(void)
+{
+    return sim_number(sim_current);
+}
