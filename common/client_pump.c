@@ -26,7 +26,9 @@
  *    thread takes over.
  * 4. The driver sleeps no longer than the dialogue's deadline; who pumps and
  *    leaves an earlier one behind pokes it.
- * 5. Sockets are cut and made under the lock; the driver is poked, so it does
+ * 5. Nobody sleeps while callbacks are due that nobody runs: what a waiter
+ *    waits for may be among them, and is taken off the socket already.
+ * 6. Sockets are cut and made under the lock; the driver is poked, so it does
  *    not go on sleeping on a closed descriptor.
  *
  * The background thread drives while nobody else does. While callers come and
@@ -301,6 +303,10 @@ bool bao_sleep(struct bao_engine *e,
                struct bao_waiter *waiter,
                uint64_t until_us)
 {
+    if (e->completed.count > 0 && !e->calling_back) {
+        bao_call_back(e); /* it may be what the waiter waits for */
+        return false;
+    }
     if (e->driver == &e->background_waiter) {
         if (e->driver_sleeps) {
             poke(e->background_fd); /* it must not sleep on our descriptors */

@@ -355,6 +355,27 @@ static void test_client__bounds_the_window(void **state)
     OK(baozi_close(small));
 }
 
+/* The answer that makes room in the window may be there when the next call
+ * begins: it must not go to sleep over it. */
+static void test_client__wakes_for_every_place_in_the_window(void **state)
+{
+    (void)state;
+    struct baozi *narrow;
+    struct baozi_options options = {
+        .size = sizeof options, .url = broker.ipc, .window = 1};
+    OK(baozi_open(&options, &narrow));
+    OK(baozi_declare(narrow, "one by one", NULL));
+    uint64_t begin_us = bao_time_monotonic_us();
+    for (int i = 0; i < 50; i++) {
+        OK(baozi_put_async(
+            narrow, "one by one", "x", 1, NULL, 20000, NULL, NULL));
+        (void)usleep(2000); /* the answer comes, and nobody looks */
+    }
+    assert_true(bao_time_monotonic_us() - begin_us < 10000000);
+    OK(baozi_flush(narrow, 20000));
+    OK(baozi_close(narrow));
+}
+
 static void test_client__refuses_what_makes_no_sense(void **state)
 {
     (void)state;
@@ -418,6 +439,7 @@ int main(void)
         TEST(test_client__hands_pushed_items_over),
         TEST(test_client__puts_in_the_background),
         TEST(test_client__bounds_the_window),
+        TEST(test_client__wakes_for_every_place_in_the_window),
         TEST(test_client__refuses_what_makes_no_sense),
         TEST(test_client__says_where_nobody_answered),
     };
