@@ -20,16 +20,13 @@ import threading
 import time
 
 from bad_network import Network
-from baozi_library import (CONNECTION_LOST, EMPTY, FULL, OK, SESSION_GONE,
-                           STALE, Library)
 from baozi_test import (PATIENCE, Broker, Process, check, equal, free_port,
                         main, path, read, test, wait_until, write)
+from knocker import Knocker, prepare
 
 EACH = 80         # items of a producer
 RATE = 40         # that it puts in a second
 HEARTBEAT = 1     # seconds, while a session holds a lease
-WAIT_MS = 200     # of the calls that knock
-STOCK = 400       # items that nobody but the knocker takes
 SEED = int(os.environ.get("BAOZI_TEST_SEED", "1"))
 WORK = 'echo "$1 $BAOZI_ID $BAOZI_TOKEN" >> LOG'
 
@@ -176,78 +173,21 @@ def _():
 
 # --- the programs -------------------------------------------------------------
 
-class Knocker:
-    """Puts where there is room and takes where there is something, with a
-    short patience, and writes down the answers."""
-
-    def __init__(self, library, url):
-        self.library = library
-        self.clients = [library.open(url), library.open(url)]
-        self.answers = {"put": [], "get": [], "done": []}  # (when, status, s)
-        self.over = False
-        self.threads = [threading.Thread(target=self.put),
-                        threading.Thread(target=self.get)]
-        for thread in self.threads:
-            thread.start()
-
-    def say(self, verb, status, took):
-        self.answers[verb].append((time.monotonic(), status, took))
-        time.sleep(0.01)
-
-    def put(self):
-        while not self.over:
-            self.say("put", *self.library.put(self.clients[0], "roomy", "x",
-                                              WAIT_MS))
-
-    def get(self):
-        while not self.over:
-            status, took, item = self.library.get(self.clients[1], "stocked",
-                                                  WAIT_MS)
-            self.say("get", status, took)
-            if status == OK:
-                begin = time.monotonic()
-                status = self.library.done(self.clients[1], item)
-                self.say("done", status, time.monotonic() - begin)
-
-    def end(self):
-        if self.over:
-            return
-        self.over = True
-        for thread in self.threads:
-            thread.join()
-        for client in self.clients:
-            self.library.close(client)
-
-    def count(self, verb, *statuses):
-        return sum(one[1] in statuses for one in self.answers[verb])
-
-    def good_since(self, verb, moment):
-        """Seconds until the first OK."""
-        found = [when - moment for when, status, _ in self.answers[verb]
-                 if when > moment and status == OK]
-        return found[0] if found else None
-
-
 class Scene:
     """A broker, programs that reach it through a bad network, knockers."""
 
     def __init__(self, broker, network):
         self.broker, self.network = broker, network
-        library = Library()
-        for words in (("jobs", "--maxsize", "30", "--lease", "2s"), ("roomy",),
-                      ("stocked", "--lease", "2s")):
-            equal(broker.cli("queue", "create", *words).returncode, 0)
-        client = library.open(broker.url)
-        for number in range(STOCK):
-            library.put(client, "stocked", str(number), -1)
-        library.close(client)
+        equal(broker.cli("queue", "create", "jobs", "--maxsize", "30",
+                         "--lease", "2s").returncode, 0)
+        prepare(broker.cli)
         self.workers = [
             Process("baozi-worker", "jobs", "-c", "1", "--shell", "--exec",
                     WORK.replace("LOG", path("worked")), "--url", network.url)
             for _ in range(2)]
         self.producers = [self.producer(name) for name in "ab"]
         wait_until(self.worked, 20, "the first item")
-        self.knocker = Knocker(library, network.url)
+        self.knocker = Knocker(network.url)
 
     def producer(self, name):
         lines = "".join(f"{name}{i}\n" for i in range(EACH))
@@ -276,7 +216,7 @@ class Scene:
                                         now["done"] == 2 * EACH):
                 times["work"] = time.monotonic() - healed
             for verb in ("put", "get"):
-                times[verb] = self.knocker.good_since(verb, healed)
+                times[verb] = self.knocker.answers.good_since(verb, healed)
             return "work" in times and None not in times.values()
 
         wait_until(moves, 20, f"everybody goes on after the heal: {times}")
@@ -306,29 +246,6 @@ class Scene:
             equal(worker.stop(), 0, "a worker: " + worker.stderr()[-500:])
         return len(worked) - len(wanted)
 
-    def judge_answers(self):
-        knocker = self.knocker
-        unknown = (CONNECTION_LOST, SESSION_GONE)
-        for verb, answers in knocker.answers.items():
-            check(answers, f"no {verb} was tried")
-            allowed = {OK, *unknown, *([STALE] if verb == "done" else [])}
-            found = {status for _, status, _ in answers}
-            check(found <= allowed, f"{verb} was answered {found - allowed} "
-                  f"(FULL is {FULL}, EMPTY is {EMPTY})")
-        slowest = max(took for verb in ("put", "get")
-                      for _, _, took in knocker.answers[verb])
-        check(slowest < WAIT_MS / 1000 + 1 + 0.5 * PATIENCE,
-              f"an answer took {slowest:.2f} s")
-        for verb, queue, key in (("put", "roomy", "accepted"),
-                                 ("done", "stocked", "done")):
-            found = self.broker.stat(queue)[key]
-            least = knocker.count(verb, OK)
-            most = least + knocker.count(verb, *unknown)
-            check(least <= found <= most,
-                  f"{key} {found}, but {least} to {most} were told")
-        return {verb: f"{knocker.count(verb, OK)}+"
-                f"{knocker.count(verb, *unknown)}" for verb in ("put", "get")}
-
 
 def weather(name, fault, seed=1):
     """A test of how the programs stand one kind of fault."""
@@ -345,7 +262,7 @@ def weather(name, fault, seed=1):
                 twice = scene.judge()
             finally:
                 scene.knocker.end()
-            answers = scene.judge_answers()
+            answers = scene.knocker.answers.judge(broker.stat)
             print(f"# on again after {heal:.2f} s; {counts['accepted']} "
                   f"connections, {counts['ended']} ended; {twice} worked on "
                   f"twice; sure+unsure: {answers}")

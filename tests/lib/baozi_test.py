@@ -196,14 +196,15 @@ class Process:
     """A program in the background; what it writes goes to files, so that it
     never waits for us."""
 
-    def __init__(self, name, *arguments, env=None, stdin=None, cwd=None):
-        self.name = f"{name}.{len(_started)}"
+    def __init__(self, name, *arguments, env=None, stdin=None, cwd=None,
+                 prefix=()):
+        self.name = f"{os.path.basename(name)}.{len(_started)}"
         self.out = open(path(self.name + ".out"), "w+b")
         self.err = open(path(self.name + ".err"), "w+b")
         self.popen = subprocess.Popen(
-            [program(name), *map(str, arguments)], env=environment(env),
-            stdin=stdin or subprocess.DEVNULL, stdout=self.out,
-            stderr=self.err, cwd=cwd or _folder)
+            [*prefix, program(name), *map(str, arguments)],
+            env=environment(env), stdin=stdin or subprocess.DEVNULL,
+            stdout=self.out, stderr=self.err, cwd=cwd or _folder)
         self.pid = self.popen.pid
         _started.append(self)
 
@@ -241,14 +242,15 @@ class Process:
         self.err.close()
 
 
-def run(name, *arguments, input=None, env=None, seconds=30, cwd=None):
+def run(name, *arguments, input=None, env=None, seconds=30, cwd=None,
+        prefix=()):
     """Runs a program to its end; .returncode, .stdout, .stderr as text."""
     if isinstance(input, str):
         input = input.encode()
     try:
         done = subprocess.run(
-            [program(name), *map(str, arguments)], env=environment(env),
-            input=input, stdin=None if input is not None
+            [*prefix, program(name), *map(str, arguments)],
+            env=environment(env), input=input, stdin=None if input is not None
             else subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.PIPE, cwd=cwd or _folder,
             timeout=seconds * PATIENCE)
