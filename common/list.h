@@ -37,6 +37,12 @@ struct bao_link *bao_list_first(const struct bao_list *list); /* or NULL */
 struct bao_link *bao_list_next(const struct bao_list *list,
                                const struct bao_link *link);
 
+/* Puts the elements in order; equal ones stay as they were. O(n) if they are
+ * in order, else O(n log n). `is_after`: a belongs behind b. */
+void bao_list_sort(struct bao_list *list,
+                   bool (*is_after)(const struct bao_link *a,
+                                    const struct bao_link *b));
+
 static inline bool bao_link_is_listed(const struct bao_link *link)
 {
     return link->next != NULL;

@@ -5,6 +5,7 @@
  * it; queue->dedup_count counts them.
  */
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 
@@ -29,6 +30,20 @@ struct bao_dedup *bao_dedup_find(const struct bao_core *core,
     return NULL;
 }
 
+struct bao_dedup *bao_dedup_new(struct bao_core *core,
+                                struct bao_queue *queue,
+                                struct bao_span key)
+{
+    struct bao_dedup *dedup = bao_take_slot(core, &core->dedups_pool);
+    dedup->queue = queue;
+    dedup->key = bao_text_make(core, key);
+    dedup->stamp = core->stamp;
+    bao_table_put(&core->dedups, &dedup->by_key, key_hash(queue, key));
+    bao_list_push(&queue->dedups, &dedup->of_queue);
+    queue->dedup_count++;
+    return dedup;
+}
+
 struct bao_dedup *bao_dedup_take(struct bao_core *core,
                                  struct bao_queue *queue,
                                  struct bao_span key,
@@ -39,13 +54,9 @@ struct bao_dedup *bao_dedup_take(struct bao_core *core,
     BAO_ASSERT(key.bytes <= BAO_KEY_BYTES_MAX);
     struct bao_dedup *dedup = bao_dedup_find(core, queue, key);
     if (dedup == NULL) {
-        dedup = bao_take_slot(core, &core->dedups_pool);
-        dedup->queue = queue;
-        dedup->key = bao_text_make(core, key);
-        bao_table_put(&core->dedups, &dedup->by_key, key_hash(queue, key));
-        bao_list_push(&queue->dedups, &dedup->of_queue);
-        queue->dedup_count++;
+        dedup = bao_dedup_new(core, queue, key);
     } else {
+        bao_image_touch_dedup(core, dedup);
         core->digest -= bao_digest_dedup(dedup);
     }
     dedup->first_id = first_id;
@@ -59,6 +70,7 @@ struct bao_dedup *bao_dedup_take(struct bao_core *core,
 
 void bao_dedup_hold(struct bao_core *core, struct bao_dedup *dedup)
 {
+    bao_image_touch_dedup(core, dedup);
     core->digest -= bao_digest_dedup(dedup);
     dedup->live++;
     core->digest += bao_digest_dedup(dedup);
@@ -67,6 +79,7 @@ void bao_dedup_hold(struct bao_core *core, struct bao_dedup *dedup)
 void bao_dedup_release(struct bao_core *core, struct bao_dedup *dedup)
 {
     BAO_ASSERT(dedup->live > 0);
+    bao_image_touch_dedup(core, dedup);
     core->digest -= bao_digest_dedup(dedup);
     dedup->live--;
     core->digest += bao_digest_dedup(dedup);
@@ -77,6 +90,7 @@ void bao_dedup_release(struct bao_core *core, struct bao_dedup *dedup)
 
 void bao_dedup_forget(struct bao_core *core, struct bao_dedup *dedup)
 {
+    bao_image_touch_dedup(core, dedup);
     core->digest -= bao_digest_dedup(dedup);
     bao_timer_stop(core, &dedup->timer);
     if (dedup->live > 0) {

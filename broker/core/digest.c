@@ -24,8 +24,7 @@ static uint64_t hash_text(const struct bao_text *text)
 
 uint64_t bao_digest_item(const struct bao_item *item)
 {
-    const uint8_t durable =
-        (uint8_t)(item->flags & ~(BAO_ITEM_WATCHED | BAO_ITEM_MARKED));
+    const uint8_t durable = (uint8_t)(item->flags & ~BAO_ITEM_FLAGS_VOLATILE);
     uint64_t sum = item->id * K1;
     sum += (item->accepted_us ^ (uint64_t)item->deliveries << 44) * K2;
     sum += item->due_us * K3;

@@ -5,6 +5,7 @@
  * queue; then its counts stay for group_ttl, in `finished`, oldest first.
  */
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/items.h"
 #include "broker/core/memory.h"
 #include "broker/core/tally.h"
@@ -40,6 +41,7 @@ struct bao_group *bao_group_make(struct bao_core *core,
     struct bao_group *group = bao_take_slot(core, &core->groups_pool);
     bao_ledger_init(&group->ledger, bao_digest_mix(hash + 1));
     group->queue = queue;
+    group->stamp = core->stamp;
     group->name = bao_text_make(core, name);
     bao_table_put(&core->groups, &group->by_name, hash);
     bao_list_push(&queue->open_groups, &group->finished);
@@ -52,6 +54,7 @@ void bao_group_accept(struct bao_core *core,
                       struct bao_group *group,
                       uint64_t count)
 {
+    bao_image_touch_group(core, group);
     if (group->ledger.unfinished == 0 && group->ledger.accepted > 0) {
         bao_list_remove(&group->queue->finished, &group->finished);
         bao_list_push(&group->queue->open_groups, &group->finished);
@@ -64,17 +67,25 @@ void bao_group_settle(struct bao_core *core,
                       struct bao_group *group,
                       enum bao_ending ending)
 {
+    bao_image_touch_group(core, group);
     bao_ledger_settle(core, &group->ledger, ending);
     if (group->ledger.unfinished > 0) {
         return;
     }
     bao_list_remove(&group->queue->open_groups, &group->finished);
-    group->finished_us = core->now_us;
+    bao_group_finish(core, group, core->now_us);
+}
+
+void bao_group_finish(struct bao_core *core,
+                      struct bao_group *group,
+                      uint64_t finished_us)
+{
+    group->finished_us = finished_us;
     bao_list_push(&group->queue->finished, &group->finished);
     bao_timer_set(core,
                   &group->timer,
                   BAO_TIMER_GROUP,
-                  bao_later(core->now_us,
+                  bao_later(finished_us,
                             bao_us_of_ms(group->queue->options.group_ttl_ms)),
                   group->ledger.weight);
 }
@@ -84,6 +95,7 @@ void bao_group_forget(struct bao_core *core, struct bao_group *group)
     struct bao_queue *queue = group->queue;
     BAO_ASSERT(group->ledger.unfinished == 0);
     BAO_ASSERT(queue->group_count > 0);
+    bao_image_touch_group(core, group);
     bao_list_remove(&queue->finished, &group->finished);
     bao_timer_stop(core, &group->timer);
     bao_table_remove(&core->groups, &group->by_name);

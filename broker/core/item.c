@@ -91,6 +91,28 @@ static void leave(struct bao_core *core, struct bao_item *item)
     }
 }
 
+static void enter(struct bao_core *core, struct bao_item *item)
+{
+    struct bao_queue *queue = item->queue;
+    queue->counts[item->state]++;
+    queue->bytes[item->state] += item->bytes;
+    if (item->state == BAO_STATE_READY) {
+        bao_order_add(core, queue, item);
+    }
+    bao_item_time(core, item);
+}
+
+void bao_item_place(struct bao_core *core, struct bao_item *item)
+{
+    BAO_ASSERT(item->state != BAO_STATE_NONE);
+    bao_put_in_tree(core,
+                    &item->queue->items,
+                    item->id & BAO_N_MASK,
+                    item,
+                    (unsigned)item->state - 1);
+    enter(core, item);
+}
+
 void bao_item_move(struct bao_core *core,
                    struct bao_item *item,
                    enum bao_state to)
@@ -110,19 +132,15 @@ void bao_item_move(struct bao_core *core,
         bao_tree_remove(&queue->items, item->id & BAO_N_MASK);
         return;
     }
-    const unsigned colour = (unsigned)to - 1;
     if (from == BAO_STATE_NONE) {
-        bao_put_in_tree(
-            core, &queue->items, item->id & BAO_N_MASK, item, colour);
-    } else if (from != to) {
-        bao_tree_recolour(&queue->items, item->id & BAO_N_MASK, colour);
+        bao_item_place(core, item);
+        return;
     }
-    queue->counts[to]++;
-    queue->bytes[to] += item->bytes;
-    if (to == BAO_STATE_READY) {
-        bao_order_add(core, queue, item);
+    if (from != to) {
+        bao_tree_recolour(
+            &queue->items, item->id & BAO_N_MASK, (unsigned)to - 1);
     }
-    bao_item_time(core, item);
+    enter(core, item);
 }
 
 struct bao_note *bao_item_note(struct bao_core *core, struct bao_item *item)

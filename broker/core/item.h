@@ -70,6 +70,8 @@ enum bao_item_flag {
     BAO_ITEM_MARKED = 16,     /* in the vector being decided (volatile) */
     BAO_ITEM_UNIQUE = 32      /* its dedup key held while it lived */
 };
+#define BAO_ITEM_FLAGS_VOLATILE \
+    ((unsigned)BAO_ITEM_WATCHED | (unsigned)BAO_ITEM_MARKED)
 
 /* What few items have. */
 struct bao_note {
@@ -104,6 +106,7 @@ struct bao_item {
     uint32_t deliveries; /* handed out so often and counted */
     uint8_t state;       /* enum bao_state, READY to TAKEN */
     uint8_t flags;       /* enum bao_item_flag */
+    uint32_t stamp;      /* of the last image that has it (volatile) */
 };
 
 /* Bits of bao_lease.flags. */

@@ -11,6 +11,8 @@
 void bao_item_move(struct bao_core *core,
                    struct bao_item *item,
                    enum bao_state to);
+/* Puts a new item into its queue, in the state that it has. */
+void bao_item_place(struct bao_core *core, struct bao_item *item);
 /* Sets the timer again after a deadline was moved. */
 void bao_item_time(struct bao_core *core, struct bao_item *item);
 /* Its note, made if it has none. */

@@ -12,6 +12,10 @@
 struct bao_dedup *bao_dedup_find(const struct bao_core *core,
                                  const struct bao_queue *queue,
                                  struct bao_span key);
+/* A record without window, found by key; not in the digest. */
+struct bao_dedup *bao_dedup_new(struct bao_core *core,
+                                struct bao_queue *queue,
+                                struct bao_span key);
 /* The record of `key` as of now: made, or its window and first id set. */
 struct bao_dedup *bao_dedup_take(struct bao_core *core,
                                  struct bao_queue *queue,
@@ -26,6 +30,9 @@ void bao_dedup_forget(struct bao_core *core, struct bao_dedup *dedup);
 /* --- outcomes (wait, results) ------------------------------------------ */
 
 struct bao_outcome *bao_outcome_find(const struct bao_core *core, uint64_t id);
+/* One that nothing is said of yet, found by id; not in the digest. */
+struct bao_outcome *
+bao_outcome_new(struct bao_core *core, struct bao_queue *queue, uint64_t id);
 struct bao_outcome *bao_outcome_make(struct bao_core *core,
                                      struct bao_item *item,
                                      enum bao_state state,
@@ -45,6 +52,8 @@ struct bao_lease *bao_lease_make(struct bao_core *core,
                                  struct bao_tally *tally,
                                  const struct bao_fact *fact,
                                  uint64_t token);
+/* Puts a lease behind all others in the lists of whoever has to do with it. */
+void bao_lease_link(struct bao_lease *lease);
 /* `settled`: its holder finished with it, so it had been started. */
 void bao_lease_end(struct bao_core *core, struct bao_item *item, bool settled);
 
@@ -61,6 +70,11 @@ void bao_window_add(struct bao_core *core,
                     struct bao_request *request);
 void bao_window_remove(struct bao_session *session,
                        struct bao_request *request);
+/* An answer in the window, for whoever fills it in and counts its digest. */
+struct bao_answer *bao_answer_new(struct bao_core *core,
+                                  struct bao_session *session,
+                                  uint64_t first,
+                                  uint32_t count);
 /* Keeps the answer that a fact implies, for `count` requests. */
 struct bao_answer *bao_answer_keep(struct bao_core *core,
                                    const struct bao_fact *fact,

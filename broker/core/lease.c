@@ -11,6 +11,24 @@
 #include "broker/core/memory.h"
 #include "broker/core/tally.h"
 
+void bao_lease_link(struct bao_lease *lease)
+{
+    struct bao_tally *tally = lease->tally;
+    struct bao_queue *queue = tally->queue;
+    bao_list_push(&tally->session->leases, &lease->of_session);
+    bao_tally_use(tally);
+    if ((lease->flags & BAO_LEASE_PREPAID) != 0) {
+        tally->prepaid++;
+        queue->reserved++;
+        return;
+    }
+    if (tally->leases.count == 0) {
+        queue->holders++;
+    }
+    bao_list_push(&tally->leases, &lease->of_tally);
+    bao_list_push(&queue->leases, &lease->of_queue);
+}
+
 struct bao_lease *bao_lease_make(struct bao_core *core,
                                  struct bao_item *item,
                                  struct bao_tally *tally,
@@ -36,8 +54,6 @@ struct bao_lease *bao_lease_make(struct bao_core *core,
     core->order++;
     lease->order = core->order;
     lease->held = tally->session->held_round;
-    bao_list_push(&tally->session->leases, &lease->of_session);
-    bao_tally_use(tally);
     if ((fact->flags & BAO_FLAG_AUTO) != 0) {
         lease->flags |= BAO_LEASE_AUTO;
     }
@@ -47,15 +63,8 @@ struct bao_lease *bao_lease_make(struct bao_core *core,
     }
     if (token == 0) {
         lease->flags |= BAO_LEASE_PREPAID;
-        tally->prepaid++;
-        queue->reserved++;
-        return lease;
     }
-    if (tally->leases.count == 0) {
-        queue->holders++;
-    }
-    bao_list_push(&tally->leases, &lease->of_tally);
-    bao_list_push(&queue->leases, &lease->of_queue);
+    bao_lease_link(lease);
     return lease;
 }
 

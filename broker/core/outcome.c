@@ -5,6 +5,7 @@
  * for result_ttl it is forgotten. Result bytes count as body bytes.
  */
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/tally.h"
@@ -22,24 +23,31 @@ struct bao_outcome *bao_outcome_find(const struct bao_core *core, uint64_t id)
     return NULL;
 }
 
+struct bao_outcome *
+bao_outcome_new(struct bao_core *core, struct bao_queue *queue, uint64_t id)
+{
+    BAO_ASSERT(bao_outcome_find(core, id) == NULL);
+    struct bao_outcome *outcome = bao_take_slot(core, &core->outcomes_pool);
+    outcome->id = id;
+    outcome->queue = queue;
+    outcome->stamp = core->stamp;
+    bao_table_put(&core->outcomes, &outcome->by_id, bao_hash_number(id, 0));
+    bao_list_push(&queue->outcomes, &outcome->of_queue);
+    return outcome;
+}
+
 struct bao_outcome *bao_outcome_make(struct bao_core *core,
                                      struct bao_item *item,
                                      enum bao_state state,
                                      struct bao_text *error,
                                      const struct bao_body *result)
 {
-    BAO_ASSERT(bao_outcome_find(core, item->id) == NULL);
-    struct bao_outcome *outcome = bao_take_slot(core, &core->outcomes_pool);
-    outcome->id = item->id;
-    outcome->queue = item->queue;
+    struct bao_outcome *outcome = bao_outcome_new(core, item->queue, item->id);
     outcome->state = (uint8_t)state;
     outcome->error = bao_text_share(error);
     outcome->result = result->hold != 0;
     outcome->result_bytes = result->bytes;
     core->body_bytes += result->bytes;
-    bao_table_put(
-        &core->outcomes, &outcome->by_id, bao_hash_number(item->id, 0));
-    bao_list_push(&item->queue->outcomes, &outcome->of_queue);
     core->digest += bao_digest_outcome(outcome);
     if ((item->flags & BAO_ITEM_WANT_RESULT) != 0 && item->tally != NULL) {
         bao_outcome_own(core, outcome, item->tally);
@@ -54,6 +62,7 @@ void bao_outcome_own(struct bao_core *core,
     if (outcome->owner != NULL) {
         return;
     }
+    bao_image_touch_outcome(core, outcome);
     core->digest -= bao_digest_outcome(outcome);
     outcome->owner = tally;
     bao_list_push(&tally->outcomes, &outcome->of_owner);
@@ -64,6 +73,7 @@ void bao_outcome_own(struct bao_core *core,
 void bao_outcome_forget(struct bao_core *core, struct bao_outcome *outcome)
 {
     struct bao_tally *owner = outcome->owner;
+    bao_image_touch_outcome(core, outcome);
     core->digest -= bao_digest_outcome(outcome);
     BAO_ASSERT(core->body_bytes >= outcome->result_bytes);
     core->body_bytes -= outcome->result_bytes;

@@ -74,6 +74,7 @@ struct bao_group {
     struct bao_table_node by_name;
     struct bao_link finished; /* in queue->finished, or queue->open_groups */
     struct bao_timer timer;
+    uint32_t stamp; /* of the last image that has it (volatile) */
     uint64_t finished_us;
 };
 
@@ -84,6 +85,7 @@ struct bao_dedup {
     uint64_t first_id;
     uint64_t until_us; /* of the window; 0 = none */
     uint32_t live;     /* unsettled items that hold it (`unique`) */
+    uint32_t stamp;    /* of the last image that has it (volatile) */
     struct bao_timer timer;
     struct bao_link of_queue;
     struct bao_table_node by_key;
@@ -104,6 +106,7 @@ struct bao_tally {
     uint32_t prepaid;         /* leases that are prepaid */
     uint32_t live;            /* unsettled items that point here */
     uint32_t uses;            /* leases and waiting gets */
+    uint32_t stamp;           /* of the last image that has it (volatile) */
     uint64_t ended_us;        /* when the session ended; 0 = it lives */
     struct bao_timer timer;   /* forgets the outcomes */
 };
@@ -118,6 +121,7 @@ struct bao_outcome {
     struct bao_link of_queue;
     struct bao_table_node by_id;
     uint32_t askers; /* kept answers to wait that speak of it */
+    uint32_t stamp;  /* of the last image that has it (volatile) */
     uint32_t result_bytes;
     uint8_t state;
     bool result; /* the bodies have one */
@@ -152,6 +156,7 @@ struct bao_answer {
     uint32_t flags;
     uint16_t verb;
     uint16_t status;
+    uint32_t stamp;         /* of the last image that has it (volatile) */
     struct bao_list leases; /* GET: what it handed out */
     struct bao_text *extra; /* JOIN: counts, then errors; WAIT: the error */
 };
@@ -243,6 +248,7 @@ struct bao_session {
     struct bao_text *host;
     struct bao_text *program;
     uint32_t pid;
+    uint32_t stamp;     /* of the last image that has it (volatile) */
     uint8_t state;      /* enum bao_session_state */
     bool connected;     /* (volatile) as all below to `window` */
     bool leaving;       /* said BYE; its leases are being released */
@@ -306,6 +312,7 @@ struct bao_chore {
 struct bao_queue {
     uint64_t incarnation;
     struct bao_text *name;
+    uint32_t stamp; /* of the last image that has it (volatile) */
     struct bao_queue_options options;
     enum bao_level level; /* what is confirmed */
     bool logged;          /* its contents are facts of a log */
@@ -368,10 +375,13 @@ struct bao_scratch {
 };
 
 struct bao_cushion;
+struct bao_image;
 
 struct bao_core {
     struct bao_core_config config;
     struct bao_arena *arena;
+    struct bao_image *image;     /* under way, or NULL (volatile, lent) */
+    uint32_t stamp;              /* of the last image that began (volatile) */
     struct bao_cushion *cushion; /* pieces of memory kept for what must not
                                     fail */
     size_t cushion_pieces;

@@ -7,10 +7,26 @@
 #include "broker/core/store.h"
 
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/names.h"
 #include "broker/core/tally.h"
+
+struct bao_queue *bao_queue_look(const struct bao_core *core,
+                                 uint64_t incarnation)
+{
+    struct bao_table_node *node = bao_table_first(
+        &core->queues_by_incarnation, bao_hash_number(incarnation, 0));
+    for (; node != NULL; node = bao_table_next(node)) {
+        struct bao_queue *queue =
+            BAO_OF(node, struct bao_queue, by_incarnation);
+        if (queue->incarnation == incarnation) {
+            return queue;
+        }
+    }
+    return NULL;
+}
 
 struct bao_queue *bao_queue_of(struct bao_core *core, uint64_t incarnation)
 {
@@ -18,17 +34,11 @@ struct bao_queue *bao_queue_of(struct bao_core *core, uint64_t incarnation)
         core->last_queue->incarnation == incarnation) {
         return core->last_queue;
     }
-    struct bao_table_node *node = bao_table_first(
-        &core->queues_by_incarnation, bao_hash_number(incarnation, 0));
-    for (; node != NULL; node = bao_table_next(node)) {
-        struct bao_queue *queue =
-            BAO_OF(node, struct bao_queue, by_incarnation);
-        if (queue->incarnation == incarnation) {
-            core->last_queue = queue;
-            return queue;
-        }
+    struct bao_queue *queue = bao_queue_look(core, incarnation);
+    if (queue != NULL) {
+        core->last_queue = queue;
     }
-    return NULL;
+    return queue;
 }
 
 struct bao_queue *bao_queue_named(struct bao_core *core, struct bao_span name)
@@ -54,6 +64,13 @@ struct bao_session *bao_session_of(const struct bao_core *core, uint64_t number)
     return bao_tree_find(&core->sessions, number);
 }
 
+/* What tells its counts from those of all others in the digest. */
+static void queue_weigh(struct bao_queue *queue)
+{
+    queue->weight = bao_digest_mix(queue->incarnation * 2 + 1) | 1;
+    queue->ledger.weight = bao_digest_mix(queue->incarnation * 2 + 2) | 1;
+}
+
 static void queue_init(struct bao_core *core, struct bao_queue *queue)
 {
     bao_tree_init(&queue->items, core->arena);
@@ -69,8 +86,8 @@ static void queue_init(struct bao_core *core, struct bao_queue *queue)
     bao_list_init(&queue->puts);
     bao_list_init(&queue->gets);
     bao_list_init(&queue->chores);
-    queue->weight = bao_digest_mix(queue->incarnation * 2 + 1) | 1;
-    bao_ledger_init(&queue->ledger, bao_digest_mix(queue->incarnation * 2 + 2));
+    bao_ledger_init(&queue->ledger, 0);
+    queue_weigh(queue);
 }
 
 static enum bao_level level_of(const struct bao_core *core,
@@ -82,33 +99,44 @@ static enum bao_level level_of(const struct bao_core *core,
     return (enum bao_level)options->durability;
 }
 
-void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact)
+struct bao_queue *bao_queue_new(struct bao_core *core,
+                                uint64_t incarnation,
+                                struct bao_span name,
+                                const struct bao_queue_options *options)
 {
-    BAO_ASSERT(bao_queue_named(core, fact->name) == NULL);
-    BAO_ASSERT(fact->queue > core->last_incarnation);
+    BAO_ASSERT(bao_queue_named(core, name) == NULL);
     struct bao_queue *queue = bao_take(core, sizeof(*queue));
     memset(queue, 0, sizeof(*queue));
-    queue->incarnation = fact->queue;
-    queue->name = bao_text_make(core, fact->name);
-    queue->options = *fact->options;
-    queue->level = level_of(core, fact->options);
+    queue->incarnation = incarnation;
+    queue->name = bao_text_make(core, name);
+    queue->stamp = core->stamp;
+    queue->options = *options;
+    queue->level = level_of(core, options);
     queue->logged = queue->level != BAO_LEVEL_MEMORY;
-    queue->made_us = fact->time_us;
-    queue->last = core->first_n;
     queue->indexed = queue->options.overflow == BAO_OVERFLOW_DROP_OLDEST;
     queue_init(core, queue);
+    bao_table_put(
+        &core->queues_by_name, &queue->by_name, bao_hash_bytes(name, 0));
+    bao_table_put(&core->queues_by_incarnation,
+                  &queue->by_incarnation,
+                  bao_hash_number(incarnation, 0));
+    core->queue_count++;
+    core->last_queue = queue;
+    return queue;
+}
+
+void bao_store_queue_made(struct bao_core *core, const struct bao_fact *fact)
+{
+    BAO_ASSERT(fact->queue > core->last_incarnation);
+    struct bao_queue *queue =
+        bao_queue_new(core, fact->queue, fact->name, fact->options);
+    queue->made_us = fact->time_us;
+    queue->last = core->first_n;
+    bao_names_add(core, queue);
     core->digest -= bao_digest_core(core);
     core->last_incarnation = fact->queue;
     core->digest += bao_digest_core(core) + bao_digest_queue(queue) +
                     bao_digest_counts(queue);
-    bao_table_put(
-        &core->queues_by_name, &queue->by_name, bao_hash_bytes(fact->name, 0));
-    bao_table_put(&core->queues_by_incarnation,
-                  &queue->by_incarnation,
-                  bao_hash_number(fact->queue, 0));
-    bao_names_add(core, queue);
-    core->queue_count++;
-    core->last_queue = queue;
     core->fact_queue = queue;
     if (fact->verb != 0) {
         bao_answer_keep(core, fact, 1)->first_id = 0;
@@ -176,6 +204,7 @@ void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact)
         struct bao_tally *tally = BAO_OF(link, struct bao_tally, of_queue);
         BAO_ASSERT(tally->live == 0);
         BAO_ASSERT(tally->uses == 0);
+        bao_image_touch_tally(core, tally);
         link = bao_list_next(&queue->tallies, link);
         bao_ledger_fini(core, &tally->ledger);
         bao_timer_stop(core, &tally->timer);
@@ -208,11 +237,27 @@ void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact)
     bao_arena_give(core->arena, queue);
 }
 
-/* Every queue's ids jump, so that no id of an unsynced put comes again; a
- * memory queue begins anew (its items were never in a log). */
+/* A memory queue begins anew: its items were never in a log. */
+static void begin_anew(struct bao_core *core, struct bao_queue *queue)
+{
+    BAO_ASSERT(queue->ledger.accepted == 0);
+    core->digest -= bao_digest_queue(queue) + bao_digest_counts(queue);
+    bao_table_remove(&core->queues_by_incarnation, &queue->by_incarnation);
+    core->last_incarnation++;
+    queue->incarnation = core->last_incarnation;
+    queue->last = core->first_n;
+    queue_weigh(queue);
+    bao_table_put(&core->queues_by_incarnation,
+                  &queue->by_incarnation,
+                  bao_hash_number(queue->incarnation, 0));
+    core->digest += bao_digest_queue(queue) + bao_digest_counts(queue);
+}
+
+/* Every queue's ids jump, so that no id of an unsynced put comes again. */
 void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact)
 {
     BAO_ASSERT(fact->epoch >= core->epoch);
+    BAO_ASSERT(core->image == NULL);
     core->digest -= bao_digest_core(core);
     core->epoch = fact->epoch;
     core->token = fact->token;
@@ -223,21 +268,13 @@ void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact)
     }
     for (struct bao_queue *queue = core->names[0]; queue != NULL;
          queue = queue->next_name[0]) {
+        if (!queue->logged) {
+            begin_anew(core, queue);
+            continue;
+        }
         core->digest -= bao_digest_counts(queue);
         queue->last += BAO_ID_JUMP;
         core->digest += bao_digest_counts(queue);
-        if (queue->logged) {
-            continue;
-        }
-        BAO_ASSERT(queue->items.count == 0);
-        core->digest -= bao_digest_queue(queue);
-        bao_table_remove(&core->queues_by_incarnation, &queue->by_incarnation);
-        core->last_incarnation++;
-        queue->incarnation = core->last_incarnation;
-        bao_table_put(&core->queues_by_incarnation,
-                      &queue->by_incarnation,
-                      bao_hash_number(queue->incarnation, 0));
-        core->digest += bao_digest_queue(queue);
     }
     core->digest += bao_digest_core(core);
     core->last_queue = NULL;
@@ -274,6 +311,9 @@ void bao_store_apply(struct bao_core *core, const struct bao_fact *fact)
     if (fact->queue != 0 && fact->kind != BAO_FACT_QUEUE_MADE) {
         core->fact_queue = bao_queue_of(core, fact->queue);
         BAO_ASSERT(core->fact_queue != NULL || fact->kind == BAO_FACT_ANSWERED);
+        if (core->fact_queue != NULL) {
+            bao_image_touch_queue(core, core->fact_queue);
+        }
     }
     switch (fact->kind) {
     case BAO_FACT_EPOCH: bao_store_epoch(core, fact); return;

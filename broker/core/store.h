@@ -41,8 +41,24 @@ void bao_store_queue_shut(struct bao_core *core, const struct bao_fact *fact);
 void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact);
 void bao_store_epoch(struct bao_core *core, const struct bao_fact *fact);
 
+/* A queue with nothing in it, found by name and incarnation; whoever makes it
+ * counts it in the digest and puts it among the names. */
+struct bao_queue *bao_queue_new(struct bao_core *core,
+                                uint64_t incarnation,
+                                struct bao_span name,
+                                const struct bao_queue_options *options);
+
+/* A session as a SESSION_OPENED says, found by number and client; whoever
+ * makes it counts it. `remember` is for one that is dead. */
+struct bao_session *bao_session_new(struct bao_core *core,
+                                    const struct bao_fact *fact);
+void bao_session_remember(struct bao_core *core, struct bao_session *session);
+
 /* The queue of an incarnation, or NULL; of a name, or NULL. */
 struct bao_queue *bao_queue_of(struct bao_core *core, uint64_t incarnation);
+/* The same, and nothing is remembered. */
+struct bao_queue *bao_queue_look(const struct bao_core *core,
+                                 uint64_t incarnation);
 struct bao_queue *bao_queue_named(struct bao_core *core, struct bao_span name);
 /* The first queue whose name is after `name`, in byte order, or NULL. */
 struct bao_queue *bao_queue_after(const struct bao_core *core,

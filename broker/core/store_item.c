@@ -5,13 +5,15 @@
  * prepaid in its queue (SPEC S4.1).
  */
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/items.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/store.h"
 #include "broker/core/tally.h"
 
-static struct bao_item *item_of(const struct bao_core *core, uint64_t id)
+/* The item of a fact, which is about to change or go. */
+static struct bao_item *item_of(struct bao_core *core, uint64_t id)
 {
     struct bao_queue *queue = core->fact_queue;
     BAO_ASSERT(queue != NULL);
@@ -19,6 +21,7 @@ static struct bao_item *item_of(const struct bao_core *core, uint64_t id)
     struct bao_item *item = bao_tree_find(&queue->items, id & BAO_N_MASK);
     BAO_ASSERT(item != NULL);
     BAO_ASSERT(item->id == id);
+    bao_image_touch_item(core, item);
     return item;
 }
 
@@ -64,6 +67,7 @@ static void batch_open(struct bao_core *core,
         struct bao_session *session = bao_session_of(core, fact->session);
         BAO_ASSERT(session != NULL);
         batch->tally = bao_tally_get(core, session, queue);
+        bao_image_touch_tally(core, batch->tally);
         bao_ledger_accept(core, &batch->tally->ledger, fact->count);
         batch->tally->live += fact->count;
     }
@@ -113,6 +117,7 @@ static void put_one(struct bao_core *core,
     struct bao_item *item = bao_take_slot(core, &core->items);
     item->id = fact->first_id + i;
     item->queue = core->fact_queue;
+    item->stamp = core->stamp;
     item->tally = batch->tally;
     item->group = batch->group;
     item->accepted_us = fact->time_us;
@@ -313,6 +318,7 @@ static void uncount(struct bao_core *core,
 {
     struct bao_tally *tally = item->tally;
     if (item->group != NULL) {
+        bao_image_touch_group(core, item->group);
         if (ending == BAO_ENDING_DEAD) {
             bao_ledger_error(core, &item->group->ledger, error);
             bao_item_note(core, item)->group_name =
@@ -327,6 +333,7 @@ static void uncount(struct bao_core *core,
     }
     if (tally != NULL) {
         BAO_ASSERT(tally->live > 0);
+        bao_image_touch_tally(core, tally);
         if (ending == BAO_ENDING_DEAD) {
             bao_ledger_error(core, &tally->ledger, error);
         }

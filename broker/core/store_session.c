@@ -3,20 +3,22 @@
  * was acknowledged, and answers that no other fact implies.
  */
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/items.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/store.h"
 #include "broker/core/tally.h"
 
-void bao_store_opened(struct bao_core *core, const struct bao_fact *fact)
+struct bao_session *bao_session_new(struct bao_core *core,
+                                    const struct bao_fact *fact)
 {
-    BAO_ASSERT(fact->session > core->last_session);
     BAO_ASSERT(fact->client.bytes == BAO_CLIENT_ID_BYTES);
     BAO_ASSERT(fact->secret.bytes == BAO_CLIENT_ID_BYTES);
     struct bao_session *session = bao_take(core, sizeof(*session));
     memset(session, 0, sizeof(*session));
     session->number = fact->session;
+    session->stamp = core->stamp;
     memcpy(session->client, fact->client.data, BAO_CLIENT_ID_BYTES);
     memcpy(session->secret, fact->secret.data, BAO_CLIENT_ID_BYTES);
     session->host = bao_text_make(core, fact->host);
@@ -30,6 +32,13 @@ void bao_store_opened(struct bao_core *core, const struct bao_fact *fact)
     bao_put_in_tree(core, &core->sessions, session->number, session, 0);
     bao_table_put(
         &core->by_client, &session->by_client, bao_hash_bytes(fact->client, 0));
+    return session;
+}
+
+void bao_store_opened(struct bao_core *core, const struct bao_fact *fact)
+{
+    BAO_ASSERT(fact->session > core->last_session);
+    struct bao_session *session = bao_session_new(core, fact);
     core->live_sessions++;
     core->digest -= bao_digest_core(core);
     core->last_session = session->number;
@@ -54,6 +63,7 @@ static void tallies_detach(struct bao_core *core, struct bao_session *session)
     for (; link != NULL; link = bao_list_pop(&session->tallies)) {
         struct bao_tally *tally = BAO_OF(link, struct bao_tally, of_session);
         BAO_ASSERT(tally->leases.count == 0);
+        bao_image_touch_tally(core, tally);
         tally->session = NULL;
         if (tally->ended_us == 0) {
             bao_tally_ended(core, tally, core->now_us);
@@ -65,6 +75,7 @@ static void tallies_detach(struct bao_core *core, struct bao_session *session)
 static void session_free(struct bao_core *core, struct bao_session *session)
 {
     BAO_ASSERT(session->leases.count == 0);
+    bao_image_touch_session(core, session);
     window_empty(core, session);
     tallies_detach(core, session);
     core->digest -= bao_digest_session(session);
@@ -89,6 +100,17 @@ static void session_free(struct bao_core *core, struct bao_session *session)
     bao_arena_give(core->arena, session);
 }
 
+/* It stays for an hour, unless it comes back. */
+void bao_session_remember(struct bao_core *core, struct bao_session *session)
+{
+    bao_list_push(&core->ended, &session->ended);
+    bao_timer_set(core,
+                  &session->timer,
+                  BAO_TIMER_SESSION,
+                  bao_later(session->ended_us, BAO_DEAD_SESSION_MS * BAO_MS),
+                  session->number);
+}
+
 void bao_store_ended(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_session *session = bao_session_of(core, fact->session);
@@ -100,22 +122,18 @@ void bao_store_ended(struct bao_core *core, const struct bao_fact *fact)
         session_free(core, session);
         return;
     }
+    bao_image_touch_session(core, session);
     core->digest -= bao_digest_session(session);
     session->state = BAO_SESSION_DEAD;
     session->ended_us = fact->time_us;
     core->digest += bao_digest_session(session);
     core->dead_answers += session->answers;
-    bao_list_push(&core->ended, &session->ended);
     struct bao_link *link = bao_list_first(&session->tallies);
     for (; link != NULL; link = bao_list_next(&session->tallies, link)) {
         bao_tally_ended(
             core, BAO_OF(link, struct bao_tally, of_session), fact->time_us);
     }
-    bao_timer_set(core,
-                  &session->timer,
-                  BAO_TIMER_SESSION,
-                  bao_later(fact->time_us, BAO_DEAD_SESSION_MS * BAO_MS),
-                  session->number);
+    bao_session_remember(core, session);
 }
 
 void bao_store_revived(struct bao_core *core, const struct bao_fact *fact)
@@ -124,6 +142,7 @@ void bao_store_revived(struct bao_core *core, const struct bao_fact *fact)
     BAO_ASSERT(session != NULL);
     BAO_ASSERT(session->state == BAO_SESSION_DEAD);
     BAO_ASSERT(core->dead_answers >= session->answers);
+    bao_image_touch_session(core, session);
     core->digest -= bao_digest_session(session);
     session->state = BAO_SESSION_LIVE;
     session->ended_us = 0;

@@ -7,6 +7,7 @@
 #include "broker/core/tally.h"
 
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/items.h"
 #include "broker/core/memory.h"
 
@@ -134,6 +135,29 @@ struct bao_tally *bao_tally_find(const struct bao_core *core,
     return NULL;
 }
 
+struct bao_tally *bao_tally_new(struct bao_core *core,
+                                struct bao_session *session,
+                                uint64_t session_number,
+                                struct bao_queue *queue)
+{
+    uint64_t hash = pair_hash(session_number, queue->incarnation);
+    struct bao_tally *tally = bao_take_slot(core, &core->tallies_pool);
+    bao_ledger_init(&tally->ledger, bao_digest_mix(hash));
+    tally->session = session;
+    tally->session_number = session_number;
+    tally->queue = queue;
+    tally->stamp = core->stamp;
+    bao_list_init(&tally->leases);
+    bao_list_init(&tally->outcomes);
+    bao_list_init(&tally->gets);
+    bao_table_put(&core->tallies, &tally->by_pair, hash);
+    if (session != NULL) {
+        bao_list_push(&session->tallies, &tally->of_session);
+    }
+    bao_list_push(&queue->tallies, &tally->of_queue);
+    return tally;
+}
+
 struct bao_tally *bao_tally_get(struct bao_core *core,
                                 struct bao_session *session,
                                 struct bao_queue *queue)
@@ -143,19 +167,8 @@ struct bao_tally *bao_tally_get(struct bao_core *core,
         BAO_ASSERT(tally->session == session);
         return tally;
     }
-    uint64_t hash = pair_hash(session->number, queue->incarnation);
-    tally = bao_take_slot(core, &core->tallies_pool);
-    bao_ledger_init(&tally->ledger, bao_digest_mix(hash));
-    tally->session = session;
-    tally->session_number = session->number;
-    tally->queue = queue;
+    tally = bao_tally_new(core, session, session->number, queue);
     tally->ended_us = session->ended_us;
-    bao_list_init(&tally->leases);
-    bao_list_init(&tally->outcomes);
-    bao_list_init(&tally->gets);
-    bao_table_put(&core->tallies, &tally->by_pair, hash);
-    bao_list_push(&session->tallies, &tally->of_session);
-    bao_list_push(&queue->tallies, &tally->of_queue);
     return tally;
 }
 
@@ -169,6 +182,7 @@ void bao_tally_tidy(struct bao_core *core, struct bao_tally *tally)
     BAO_ASSERT(tally->leases.count == 0);
     BAO_ASSERT(tally->prepaid == 0);
     BAO_ASSERT(tally->gets.count == 0);
+    bao_image_touch_tally(core, tally);
     bao_ledger_fini(core, &tally->ledger);
     bao_timer_stop(core, &tally->timer);
     bao_table_remove(&core->tallies, &tally->by_pair);
@@ -183,6 +197,7 @@ void bao_tally_ended(struct bao_core *core,
                      struct bao_tally *tally,
                      uint64_t ended_us)
 {
+    bao_image_touch_tally(core, tally);
     tally->ended_us = ended_us;
     if (ended_us == 0 || tally->outcomes.count == 0) {
         bao_timer_stop(core, &tally->timer);

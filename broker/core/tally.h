@@ -38,6 +38,11 @@ struct bao_tally *bao_tally_find(const struct bao_core *core,
 struct bao_tally *bao_tally_get(struct bao_core *core,
                                 struct bao_session *session,
                                 struct bao_queue *queue);
+/* Makes one; `session` is NULL if it is forgotten. */
+struct bao_tally *bao_tally_new(struct bao_core *core,
+                                struct bao_session *session,
+                                uint64_t session_number,
+                                struct bao_queue *queue);
 /* Ends it if nothing needs it any more. */
 void bao_tally_tidy(struct bao_core *core, struct bao_tally *tally);
 /* The session is dead (or forgotten, or back): results run out. */
@@ -60,6 +65,11 @@ void bao_group_accept(struct bao_core *core,
 void bao_group_settle(struct bao_core *core,
                       struct bao_group *group,
                       enum bao_ending ending);
+/* It has no open items since then: it stays for group_ttl. It is in neither
+ * list of its queue. */
+void bao_group_finish(struct bao_core *core,
+                      struct bao_group *group,
+                      uint64_t finished_us);
 void bao_group_forget(struct bao_core *core, struct bao_group *group);
 
 #endif

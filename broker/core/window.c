@@ -6,6 +6,7 @@
  * Invariant: session->answers is the sum of the answered ranges.
  */
 #include "broker/core/digest.h"
+#include "broker/core/image_touch.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/tally.h"
@@ -69,6 +70,7 @@ void bao_answer_drop(struct bao_core *core, struct bao_answer *answer)
 {
     struct bao_session *session = answer->session;
     BAO_ASSERT(session->answers >= answer->request.count);
+    bao_image_touch_answer(core, answer);
     session->answers -= answer->request.count;
     if (session->state == BAO_SESSION_DEAD) {
         BAO_ASSERT(core->dead_answers >= answer->request.count);
@@ -85,22 +87,26 @@ void bao_answer_drop(struct bao_core *core, struct bao_answer *answer)
             outcome->askers--;
         }
     }
-    struct bao_link *link = bao_list_pop(&answer->leases);
+    struct bao_link *link = bao_list_first(&answer->leases);
     while (link != NULL) {
-        BAO_OF(link, struct bao_lease, of_answer)->answer = NULL;
-        link = bao_list_pop(&answer->leases);
+        struct bao_lease *lease = BAO_OF(link, struct bao_lease, of_answer);
+        bao_image_touch_item(core, lease->item);
+        bao_list_remove(&answer->leases, link);
+        lease->answer = NULL;
+        link = bao_list_first(&answer->leases);
     }
     bao_text_drop(core, answer->extra);
     bao_pool_give(&core->answers, answer);
 }
 
-static struct bao_answer *answer_add(struct bao_core *core,
-                                     struct bao_session *session,
-                                     uint64_t first,
-                                     uint32_t count)
+struct bao_answer *bao_answer_new(struct bao_core *core,
+                                  struct bao_session *session,
+                                  uint64_t first,
+                                  uint32_t count)
 {
     struct bao_answer *answer = bao_take_slot(core, &core->answers);
     answer->session = session;
+    answer->stamp = core->stamp;
     answer->request.first = first;
     answer->request.count = count;
     bao_list_init(&answer->leases);
@@ -154,6 +160,7 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
     }
     struct bao_answer *answer = session->last_answer;
     if (goes_on(answer, &next)) {
+        bao_image_touch_answer(core, answer);
         core->digest -= bao_digest_answer(answer);
         answer->request.count += count;
         session->answers += count;
@@ -163,7 +170,10 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
         core->digest += bao_digest_answer(answer);
         return answer;
     }
-    answer = answer_add(core, session, fact->rid, count);
+    if (answer != NULL) {
+        bao_image_touch_answer(core, answer); /* as the last one */
+    }
+    answer = bao_answer_new(core, session, fact->rid, count);
     answer->verb = next.verb;
     answer->status = next.status;
     answer->queue = next.queue;
@@ -185,13 +195,14 @@ split_after(struct bao_core *core, struct bao_answer *answer, uint64_t last)
     BAO_ASSERT(moved < answer->request.count);
     BAO_ASSERT(answer->leases.count == 0);
 
+    bao_image_touch_answer(core, answer);
     core->digest -= bao_digest_answer(answer);
     answer->request.count = kept;
     session->answers -= moved;
     if (session->state == BAO_SESSION_DEAD) {
         core->dead_answers -= moved;
     }
-    struct bao_answer *rest = answer_add(core, session, last + 1, moved);
+    struct bao_answer *rest = bao_answer_new(core, session, last + 1, moved);
     if (session->last_answer == answer) {
         session->last_answer = rest;
     }

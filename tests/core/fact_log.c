@@ -48,9 +48,11 @@ void fact_log_add(struct fact_log *log, const struct bao_fact *fact)
     log->records[log->count++] = record_of(fact);
 }
 
-void fact_log_replay(const struct fact_log *log, struct bao_core *core)
+void fact_log_replay(const struct fact_log *log,
+                     size_t from,
+                     struct bao_core *core)
 {
-    for (size_t i = 0; i < log->count; i++) {
+    for (size_t i = from; i < log->count; i++) {
         apply(log->records[i], core);
     }
 }

@@ -15,8 +15,10 @@ struct fact_log {
 };
 
 void fact_log_add(struct fact_log *log, const struct bao_fact *fact);
-/* Applies all of them to a fresh core. */
-void fact_log_replay(const struct fact_log *log, struct bao_core *core);
+/* Applies those from the `from`-th on to a core that has all before. */
+void fact_log_replay(const struct fact_log *log,
+                     size_t from,
+                     struct bao_core *core);
 void fact_log_fini(struct fact_log *log);
 
 /* Applies one fact, after it was bytes. */

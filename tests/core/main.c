@@ -13,7 +13,7 @@ static const struct core_test *const tables[] = {
     core_tests_session,   core_tests_repeat,   core_tests_time,
     core_tests_bound,     core_tests_dedup,    core_tests_shutdown,
     core_tests_subscribe, core_tests_operate,  core_tests_look,
-    core_tests_restart,   core_tests_random,
+    core_tests_restart,   core_tests_image,    core_tests_random,
 };
 #define TABLES    (sizeof(tables) / sizeof(tables[0]))
 #define TESTS_MAX 1000u

@@ -412,7 +412,8 @@ static void run_seed(uint64_t seed)
     }
     finish(&run);
     printf("# %llu facts, %llu answers (%llu ok, %llu full, %llu empty, %llu "
-           "stale, %llu cancelled), %llu pushes, %llu restarts\n",
+           "stale, %llu cancelled), %llu pushes, %llu restarts (%llu from an "
+           "image), %llu images\n",
            (unsigned long long)run.world->judge.facts,
            (unsigned long long)run.answers,
            (unsigned long long)run.statuses[BAOZI_OK],
@@ -421,7 +422,9 @@ static void run_seed(uint64_t seed)
            (unsigned long long)run.statuses[BAOZI_STALE],
            (unsigned long long)run.statuses[BAOZI_CANCELLED],
            (unsigned long long)run.pushes,
-           (unsigned long long)run.restarts);
+           (unsigned long long)run.restarts,
+           (unsigned long long)run.world->image.restarts,
+           (unsigned long long)run.world->image.count);
     world_close(run.world);
     free(run.requests);
 }

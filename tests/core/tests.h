@@ -43,6 +43,7 @@ extern const struct core_test core_tests_look[];
 extern const struct core_test core_tests_restart[];
 extern const struct core_test core_tests_tutorial[];
 extern const struct core_test core_tests_random[];
+extern const struct core_test core_tests_image[];
 
 /* Every mark of the core was reached; in builds with BAO_MARKS only. */
 void core_marks_check(void);

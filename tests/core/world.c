@@ -25,7 +25,7 @@ struct bao_core_config world_config(void)
     };
 }
 
-static struct bao_core *core_open(struct bao_core_config config, void **memory)
+struct bao_core *world_core_open(struct bao_core_config config, void **memory)
 {
     struct bao_core *core = NULL;
     *memory = aligned_alloc(4096, config.memory_bytes);
@@ -40,10 +40,11 @@ struct world *world_open(const struct bao_core_config *config)
     struct world *world = calloc(1, sizeof(*world));
     assert_non_null(world);
     world->config = config == NULL ? world_config() : *config;
-    world->core = core_open(world->config, &world->memory);
-    world->replay = core_open(world->config, &world->replay_memory);
+    world->core = world_core_open(world->config, &world->memory);
+    world->replay = world_core_open(world->config, &world->replay_memory);
     world->random = UINT64_C(88172645463325252);
     judge_init(&world->judge);
+    world_image_init(&world->image);
     world->judge.level = world->config.level;
     world->judge.wall_offset_us = world->config.wall_offset_us;
     return world;
@@ -274,6 +275,7 @@ static void carry_out(struct world *world, const struct bao_out *out)
         if (!world->quick && !fact->unlogged) {
             fact_log_add(&world->log, fact);
         }
+        world->partial = world->partial || fact->unlogged;
         judge_fact(&world->judge, fact);
         if (world->quick) {
             bao_core_apply(world->replay, fact);
@@ -296,6 +298,9 @@ static void carry_out(struct world *world, const struct bao_out *out)
     if (bao_core_digest(world->core) != bao_core_digest(world->replay)) {
         fail_msg("live and replayed state differ after step %llu",
                  (unsigned long long)world->steps);
+    }
+    if (!world->quick) {
+        world_image_step(world);
     }
 }
 
@@ -459,6 +464,7 @@ void world_close(struct world *world)
 
     judge_fini(&world->judge);
     fact_log_fini(&world->log);
+    world_image_fini(&world->image);
     free(world->memory);
     free(world->replay_memory);
     free(world);
@@ -467,6 +473,7 @@ void world_close(struct world *world)
 void world_die(struct world *world)
 {
     assert_false(world->down);
+    world_image_die(world);
     world->down = true;
     for (unsigned i = 0; i < world->client_count; i++) {
         world->clients[i].connected = false;
@@ -485,10 +492,12 @@ void world_restart(struct world *world)
     world->config.epoch++;
     world->config.boot++;
     world->config.now_us = now_us(world);
-    world->core = core_open(world->config, &world->memory);
-    world->replay = core_open(world->config, &world->replay_memory);
-    fact_log_replay(&world->log, world->core);
-    fact_log_replay(&world->log, world->replay);
+    world->core = world_core_open(world->config, &world->memory);
+    world->replay = world_core_open(world->config, &world->replay_memory);
+    world->partial = false;
+    world_image_recover(world, world->core);
+    fact_log_replay(&world->log, 0, world->replay);
+    bao_core_check(world->core);
     world->down = false;
     struct bao_out out = {0}; /* the loop's first turn */
     bao_core_tick(world->core, now_us(world), &out);

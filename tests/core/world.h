@@ -17,6 +17,7 @@
 #include "common/wire.h"
 #include "tests/core/fact_log.h"
 #include "tests/core/judge.h"
+#include "tests/core/world_image.h"
 
 #define WORLD_CLIENTS_MAX  16u
 #define WORLD_PAYLOADS_MAX 1024u
@@ -71,8 +72,10 @@ struct world {
     uint64_t last_hold;
     uint64_t random;
     uint64_t steps;
-    uint64_t moved_most;        /* items that one step moved, at most */
-    struct fact_log log;        /* of queues that are not in memory only */
+    uint64_t moved_most; /* items that one step moved, at most */
+    struct fact_log log; /* of queues that are not in memory only */
+    bool partial;        /* there were other facts too */
+    struct world_image image;
     bool down;                  /* the broker is dead */
     bool quick;                 /* no recount, no log: for very many steps */
     struct world_message *keep; /* of the next message; NULL = none */

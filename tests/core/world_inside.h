@@ -9,4 +9,7 @@
 /* The client that speaks through `peer`, or did before it reconnected. */
 struct world_client *world_client_of(struct world *world, uint64_t peer);
 
+/* A core with memory of its own, which the caller frees. */
+struct bao_core *world_core_open(struct bao_core_config config, void **memory);
+
 #endif

@@ -119,6 +119,52 @@ static void test_list__agrees_with_a_naive_model(void **state)
     model_each_seed("list", run_model);
 }
 
+static struct thing *thing_of(const struct bao_link *link)
+{
+    return BAO_OF((uintptr_t)link, struct thing, link);
+}
+
+/* By tens: equal ones must stay as they were. */
+static bool is_after(const struct bao_link *a, const struct bao_link *b)
+{
+    return thing_of(a)->number / 10 > thing_of(b)->number / 10;
+}
+
+static void run_sort(uint64_t seed)
+{
+    static struct thing things[3000];
+    (void)seed;
+    for (unsigned round = 0; round < 40; round++) {
+        struct bao_list list;
+        const unsigned count = (unsigned)model_random(round < 20 ? 20 : 3000);
+        const unsigned numbers = 1 + (unsigned)model_random(2 * count + 1);
+        bao_list_init(&list);
+        for (unsigned i = 0; i < count; i++) {
+            things[i].number = (unsigned)model_random(numbers);
+            bao_list_push(&list, &things[i].link);
+        }
+        bao_list_sort(&list, is_after);
+        assert_int_equal(list.count, count);
+        const struct thing *before = NULL;
+        for (unsigned i = 0; i < count; i++) {
+            const struct thing *thing = thing_of(bao_list_pop(&list));
+            if (before != NULL) {
+                assert_false(is_after(&before->link, &thing->link));
+                assert_true(is_after(&thing->link, &before->link) ||
+                            thing > before);
+            }
+            before = thing;
+        }
+        assert_null(bao_list_pop(&list));
+    }
+}
+
+static void test_list__sorts_and_keeps_equal_ones_in_order(void **state)
+{
+    (void)state;
+    model_each_seed("list sort", run_sort);
+}
+
 static void test_list__zeroed_memory_is_an_unlisted_link(void **state)
 {
     (void)state;
@@ -138,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_list__agrees_with_a_naive_model),
+        cmocka_unit_test(test_list__sorts_and_keeps_equal_ones_in_order),
         cmocka_unit_test(test_list__zeroed_memory_is_an_unlisted_link),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

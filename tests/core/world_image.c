@@ -1,0 +1,201 @@
+/*
+ * world_image.c - see world_image.h.
+ */
+#include "tests/core/world_image.h"
+
+#include "tests/core/world_inside.h"
+#include "tests/lib/unit.h"
+
+/* --- a copy of one -------------------------------------------------------- */
+
+/* Where the log would have a payload. */
+static uint64_t address_of(void *context, uint64_t id)
+{
+    (void)context;
+    return (id & 0xffff) * 128 + 64;
+}
+
+static void copy_piece(void *context, struct bao_span piece)
+{
+    struct image_copy *copy = context;
+    assert_true(piece.bytes > 0 && piece.bytes <= BAO_IMAGE_PIECE_BYTES);
+    if (copy->bytes + piece.bytes > copy->capacity) {
+        copy->capacity = 2 * (copy->bytes + piece.bytes);
+        copy->data = realloc(copy->data, copy->capacity);
+        assert_non_null(copy->data);
+    }
+    memcpy(copy->data + copy->bytes, piece.data, piece.bytes);
+    copy->bytes += piece.bytes;
+    copy->ends = realloc(copy->ends, (copy->pieces + 1) * sizeof(size_t));
+    assert_non_null(copy->ends);
+    copy->ends[copy->pieces++] = copy->bytes;
+}
+
+void image_copy_fini(struct image_copy *copy)
+{
+    free(copy->data);
+    free(copy->ends);
+    *copy = (struct image_copy){.data = NULL};
+}
+
+static void begin(struct bao_core *core, void *memory, struct image_copy *copy)
+{
+    const struct bao_image_sink sink = {
+        .context = copy, .write = copy_piece, .address = address_of};
+    image_copy_fini(copy);
+    copy->digest = bao_core_digest(core);
+    bao_image_begin(core, memory, &sink);
+}
+
+void image_make(struct bao_core *core,
+                struct image_copy *copy,
+                uint32_t records)
+{
+    void *memory = malloc(BAO_IMAGE_MEMORY_BYTES);
+    assert_non_null(memory);
+    begin(core, memory, copy);
+    while (bao_image_next(core, records)) {
+    }
+    free(memory);
+}
+
+static void place(void *context, const struct bao_image_body *body)
+{
+    uint64_t *placed = context;
+    assert_true(body->bytes > 0);
+    assert_true(body->header_bytes <= body->bytes);
+    (*placed)++;
+}
+
+enum baozi_status image_load(const struct image_copy *copy,
+                             struct bao_core *core,
+                             const char **why)
+{
+    const char *nothing = NULL;
+    uint64_t placed = 0;
+    enum baozi_status status = BAOZI_OK;
+    why = why == NULL ? &nothing : why;
+    struct bao_image_loader *loader =
+        bao_image_load_begin(core, place, &placed);
+    size_t from = 0;
+    for (size_t i = 0; i < copy->pieces && status == BAOZI_OK; i++) {
+        /* Of its own, so that a sanitizer sees who reads beyond it. */
+        const size_t bytes = copy->ends[i] - from;
+        uint8_t *piece = malloc(bytes + 1);
+        assert_non_null(piece);
+        memcpy(piece, copy->data + from, bytes);
+        status = bao_image_load(loader, bao_span_of(piece, bytes), why);
+        from = copy->ends[i];
+        free(piece);
+    }
+    if (status == BAOZI_OK) {
+        status = bao_image_load_end(loader, why);
+    }
+    return status;
+}
+
+/* --- in a world ----------------------------------------------------------- */
+
+static uint64_t below(struct world_image *image, uint64_t most)
+{
+    image->random ^= image->random << 13;
+    image->random ^= image->random >> 7;
+    image->random ^= image->random << 17;
+    return (image->random >> 11) % most;
+}
+
+void world_image_init(struct world_image *image)
+{
+    *image = (struct world_image){.random = UINT64_C(0x696d616765)};
+    image->memory = malloc(BAO_IMAGE_MEMORY_BYTES);
+    assert_non_null(image->memory);
+}
+
+void world_image_fini(struct world_image *image)
+{
+    free(image->memory);
+    image_copy_fini(&image->making);
+    image_copy_fini(&image->made);
+}
+
+static void load(const struct image_copy *copy, struct bao_core *core)
+{
+    const char *why = NULL;
+    if (image_load(copy, core, &why) != BAOZI_OK) {
+        fail_msg("an image was refused: %s", why);
+    }
+    bao_core_check(core);
+    if (copy->whole) {
+        assert_true(bao_core_digest(core) == copy->digest);
+    }
+}
+
+/* What the image and the facts behind it give is what all facts give. */
+static void check(struct world *world)
+{
+    const struct image_copy *copy = &world->image.made;
+    void *memory = NULL;
+    void *log_memory = NULL;
+    struct bao_core *core = world_core_open(world->config, &memory);
+    load(copy, core);
+    fact_log_replay(&world->log, copy->log_count, core);
+    bao_core_check(core);
+    uint64_t digest = bao_core_digest(world->core);
+    if (world->partial) {
+        struct bao_core *all = world_core_open(world->config, &log_memory);
+        fact_log_replay(&world->log, 0, all);
+        digest = bao_core_digest(all);
+    }
+    assert_true(bao_core_digest(core) == digest);
+    free(memory);
+    free(log_memory);
+}
+
+static void slice(struct world *world)
+{
+    struct world_image *image = &world->image;
+    const uint32_t records = 1u + (uint32_t)below(image, 1u + below(image, 40));
+    if (bao_image_next(world->core, records)) {
+        return;
+    }
+    image_copy_fini(&image->made);
+    image->made = image->making;
+    image->making = (struct image_copy){.data = NULL};
+    image->count++;
+    check(world);
+}
+
+void world_image_step(struct world *world)
+{
+    struct world_image *image = &world->image;
+    if (bao_image_is_under_way(world->core)) {
+        if (below(image, 300) == 0) {
+            bao_image_abandon(world->core);
+        } else if (below(image, 2) == 0) {
+            slice(world);
+        }
+    } else if (below(image, 6) == 0) {
+        begin(world->core, image->memory, &image->making);
+        image->making.log_count = world->log.count;
+        image->making.whole = !world->partial;
+    }
+}
+
+void world_image_die(struct world *world)
+{
+    if (bao_image_is_under_way(world->core)) {
+        bao_image_abandon(world->core);
+    }
+}
+
+void world_image_recover(struct world *world, struct bao_core *core)
+{
+    const struct image_copy *copy = &world->image.made;
+    if (copy->pieces == 0 || below(&world->image, 2) == 0) {
+        fact_log_replay(&world->log, 0, core);
+        return;
+    }
+    load(copy, core);
+    fact_log_replay(&world->log, copy->log_count, core);
+    world->image.restarts++;
+}
