@@ -67,12 +67,13 @@ struct bao_log;
 
 struct bao_log_config {
     const struct bao_storage *storage; /* lent */
+    const char *folder;                /* lent; for texts only */
     struct bao_log_executor executor;  /* copied */
     uint64_t segment_bytes;            /* of a new folder; 0: 64 MiB */
     uint32_t segments_max;             /* 0: BAO_LOG_SEGMENTS_MAX */
     uint32_t buffer_bytes;             /* of one turn; 0: 1 MiB */
     uint64_t checkpoint_bytes;         /* logged since the last one before the
-                                          next is due; 0: one segment */
+                                          next is due; 0: half a segment */
     uint64_t seed;                     /* of salts: must differ each start */
 };
 
@@ -85,9 +86,9 @@ struct bao_log_report {
     uint32_t checkpoints_bad;  /* skipped because they were damaged */
     uint32_t manifests_bad;    /* copies; one is enough */
     uint64_t last_lsn;         /* end of the log */
-    uint64_t last_index;       /* of the entries in the tail; 0: none */
     uint64_t torn_bytes;       /* cut: written, never synced, incomplete */
-    uint64_t torn_batches;     /* of these, whole ones behind a hole */
+    uint64_t torn_records;     /* of these, good ones behind a hole */
+    uint32_t strays;           /* files left alone: a manifest copy is bad */
     uint64_t rewritten_bytes;  /* of the tail, before serving */
 
     /* If refused: */
@@ -259,14 +260,16 @@ struct bao_log_read {
     void *context;
     enum baozi_status status; /* OK | LOST (no such segment) |
                                  STORAGE_FAILED (this read) */
-    struct bao_log_job job;   /* the log's own */
+    /* The log's own: */
+    struct bao_log_job job;
+    struct bao_log *log;
     struct bao_log_segment *segment;
     int file;
 };
 
-/* Begins it; `done` is called by a later bao_log_turn(), or at once when the
- * address is not one. Nothing is checked: payloads carry a checksum of their
- * own (bao_cell_check in common/disk_record.h). */
+/* Begins it; `done` is called by a later bao_log_turn(), or at once when
+ * there is nothing to read. Nothing is checked: payloads carry a checksum of
+ * their own (bao_cell_check in common/disk_record.h). */
 void bao_log_read(struct bao_log *log, struct bao_log_read *read);
 
 /* The same, but waits. OK | LOST | STORAGE_FAILED */
@@ -287,8 +290,9 @@ enum bao_log_checkpoint_state {
     BAO_LOG_CHECKPOINT_NONE,    /* none under way; the last one succeeded */
     BAO_LOG_CHECKPOINT_WRITING, /* between begin and end */
     BAO_LOG_CHECKPOINT_ENDING,  /* being made durable */
-    BAO_LOG_CHECKPOINT_NO_ROOM  /* given up for want of room; begin again
-                                   when it is due */
+    BAO_LOG_CHECKPOINT_GIVEN_UP /* for want of room, or it could not be read
+                                   back; pieces are not taken any more. Begin
+                                   again when it is due */
 };
 
 /* Enough was logged since the last one. */

@@ -37,6 +37,7 @@ struct bao_log_job {
     int (*run)(struct bao_log_job *job);   /* the work: 0 or -errno */
     void (*done)(struct bao_log_job *job); /* in bao_log_turn() */
     enum bao_log_lane lane;
+    bool taken; /* since it was submitted */
     int result; /* of run */
 };
 
@@ -58,10 +59,9 @@ struct bao_log_executor {
 struct bao_log_jobs {
     pthread_mutex_t lock; /* of all below */
     struct bao_list queued[BAO_LOG_LANE_COUNT];
-    struct bao_list ended;
-    uint32_t running[BAO_LOG_LANE_COUNT];     /* taken, not ended */
-    uint32_t ended_count[BAO_LOG_LANE_COUNT]; /* ended, not seen */
-    struct bao_log_executor executor;         /* set before it starts */
+    struct bao_list ended[BAO_LOG_LANE_COUNT]; /* done() not called yet */
+    uint32_t running[BAO_LOG_LANE_COUNT];      /* taken, not ended */
+    struct bao_log_executor executor;          /* set before it starts */
 };
 
 /* --- for executors --- */
@@ -78,11 +78,22 @@ bool bao_log_job_is_settled(struct bao_log_jobs *jobs, enum bao_log_lane lane);
 
 int bao_log_jobs_open(struct bao_log_jobs *jobs,
                       const struct bao_log_executor *executor);
+/* Stops the executor; done() of what is left is never called. */
 void bao_log_jobs_close(struct bao_log_jobs *jobs);
 void bao_log_job_submit(struct bao_log_jobs *jobs, struct bao_log_job *job);
-/* Calls done() of all that ended since. */
+/* While it is locked, nobody takes or ends a job. */
+void bao_log_jobs_lock(struct bao_log_jobs *jobs);
+void bao_log_jobs_unlock(struct bao_log_jobs *jobs);
+/* True if the job was submitted and not taken; only while locked. */
+bool bao_log_job_is_queued(const struct bao_log_jobs *jobs,
+                           const struct bao_log_job *job);
+/* Something of the lane was not seen by done() yet. */
+bool bao_log_jobs_are_busy(struct bao_log_jobs *jobs, enum bao_log_lane lane);
+/* Calls done() of all that ended since; of one lane only. */
 void bao_log_jobs_turn(struct bao_log_jobs *jobs);
-/* Waits until a job of `lane` has ended or none is left. */
+void bao_log_jobs_turn_lane(struct bao_log_jobs *jobs, enum bao_log_lane lane);
+/* Waits until a job of `lane` has ended or none is left, and calls done().
+ */
 void bao_log_jobs_wait(struct bao_log_jobs *jobs, enum bao_log_lane lane);
 
 #endif

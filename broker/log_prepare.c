@@ -1,0 +1,296 @@
+/*
+ * log_prepare.c - segments ahead of need, and the use of old ones again.
+ *
+ * A new segment is filled with zeros and synced before it gets its name, so
+ * that a sync of records never waits for the file system to extend a file. An
+ * old one becomes new by another head: with another salt its old records are
+ * none. Both happen under a temporary name: what a crash leaves behind is
+ * never taken for a segment.
+ *
+ * Two are kept ready. The last one is the reserve: on a full disk it goes on
+ * taking what makes room again.
+ */
+#include <errno.h>
+
+#include "broker/log_inner.h"
+#include "common/check.h"
+
+const char bao_log_prepare_name[] = "prepare.tmp";
+const char bao_log_again_name[] = "again.tmp";
+
+static int write_head(const struct bao_log *log,
+                      const struct bao_log_segment *segment,
+                      int file)
+{
+    uint8_t head[BAO_SEGMENT_HEAD_BYTES];
+    bao_segment_encode(
+        &(struct bao_segment_head){.format = BAO_DISK_FORMAT,
+                                   .salt = segment->salt,
+                                   .directory = log->directory,
+                                   .number = segment->number,
+                                   .bytes = segment->file_bytes,
+                                   .stride_bytes = log->stride_bytes},
+        head);
+    return bao_log_write_all(log->storage, file, head, sizeof head, 0);
+}
+
+/* Zeros, some at a time: the syncs of the log come in between. */
+static int fill(const struct bao_storage *storage, int file, uint64_t bytes)
+{
+    uint64_t done = 0;
+    int error = storage->resize(storage->context, file, 0);
+    while (error >= 0 && done < bytes) {
+        done = bytes - done > BAO_LOG_ZERO_BYTES ? done + BAO_LOG_ZERO_BYTES
+                                                 : bytes;
+        error = storage->resize(storage->context, file, done);
+        if (error >= 0 && done < bytes)
+            error = storage->sync(storage->context, file);
+    }
+    return error;
+}
+
+/* Head, sync, name, sync of the name. */
+static int finish(const struct bao_log *log,
+                  const struct bao_log_segment *segment,
+                  int file,
+                  const char *temporary)
+{
+    const struct bao_storage *storage = log->storage;
+    char name[BAO_SEGMENT_NAME_BYTES];
+    bao_segment_name(segment->number, name);
+    int error = write_head(log, segment, file);
+    if (error >= 0)
+        error = storage->sync(storage->context, file);
+    if (error >= 0)
+        error = storage->rename(storage->context, temporary, name);
+    if (error >= 0)
+        error = storage->sync_dir(storage->context);
+    return error < 0 ? error : file;
+}
+
+/* Makes the file of `segment`: new, or of `old_name` ("": new). The file, or
+ * -errno; after want of room nothing is left. */
+static int make(const struct bao_log *log,
+                const struct bao_log_segment *segment,
+                const char *old_name)
+{
+    const struct bao_storage *storage = log->storage;
+    bool new = old_name[0] == '\0';
+    const char *temporary = new ? bao_log_prepare_name : bao_log_again_name;
+    int error =
+        new ? 0 : storage->rename(storage->context, old_name, temporary);
+    if (error < 0)
+        return error;
+    int file = storage->open(storage->context,
+                             temporary,
+                             new ? BAO_STORAGE_MAKE : BAO_STORAGE_FIND,
+                             NULL);
+    if (file < 0)
+        return file;
+    if (new)
+        error = fill(storage, file, segment->file_bytes);
+    if (error >= 0)
+        error = finish(log, segment, file, temporary);
+    if (error >= 0)
+        return file;
+    storage->close(storage->context, file);
+    if (bao_log_is_want_of_room(error))
+        (void)storage->remove(storage->context, temporary);
+    return error;
+}
+
+static struct bao_log_segment *new_segment(struct bao_log *log, uint64_t bytes)
+{
+    struct bao_log_segment *segment =
+        bao_log_segment_new(log, log->next_number);
+    if (segment == NULL)
+        return NULL;
+    segment->state = BAO_LOG_SEGMENT_PREPARED;
+    segment->file_bytes = bytes;
+    do
+        segment->salt = (uint32_t)bao_log_random(log);
+    while (segment->salt == 0);
+    return segment;
+}
+
+static void take(struct bao_log *log, struct bao_log_segment *segment, int file)
+{
+    uint64_t strides =
+        (segment->file_bytes + log->stride_bytes - 1) / log->stride_bytes;
+    segment->file = file;
+    log->next_number = segment->number + strides;
+    bao_log_segment_list(log, segment);
+    log->prepared++;
+}
+
+/* The old segment is no more, whatever became of its file. */
+static void forget_old(struct bao_log *log, struct bao_log_segment *old)
+{
+    if (old == NULL)
+        return;
+    bao_log_segment_unlist(log, old);
+    bao_log_segment_free(log, old);
+}
+
+/* A dropped segment that no copy of the manifest names; of the right size, if
+ * `usable`. */
+static struct bao_log_segment *find_dropped(const struct bao_log *log,
+                                            bool usable)
+{
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        struct bao_log_segment *segment = log->segments[i];
+        if (segment->state == BAO_LOG_SEGMENT_DROPPED &&
+            segment->drop_generation <= log->manifest.saved &&
+            segment != log->removal.segment &&
+            (!usable || segment->file_bytes == log->stride_bytes))
+            return segment;
+    }
+    return NULL;
+}
+
+int bao_log_prepare_now(struct bao_log *log,
+                        uint64_t bytes,
+                        struct bao_log_segment **segment)
+{
+    char old_name[BAO_SEGMENT_NAME_BYTES] = "";
+    struct bao_log_segment *old = bytes == 0 ? find_dropped(log, true) : NULL;
+    struct bao_log_segment *new =
+        new_segment(log, bytes == 0 ? log->stride_bytes : bytes);
+    if (new == NULL)
+        return -ENOSPC;
+    if (old != NULL)
+        bao_segment_name(old->number, old_name);
+    int file = make(log, new, old_name);
+    if (file < 0) {
+        bao_log_segment_free(log, new);
+        return file;
+    }
+    forget_old(log, old);
+    take(log, new, file);
+    *segment = new;
+    return 0;
+}
+
+/* --- in the background --- */
+
+static int run_prepare(struct bao_log_job *job)
+{
+    struct bao_log_prepare *prepare = BAO_OF(job, struct bao_log_prepare, job);
+    return make(prepare->log, prepare->segment, prepare->old_name);
+}
+
+static void prepare_done(struct bao_log_job *job)
+{
+    struct bao_log_prepare *prepare = BAO_OF(job, struct bao_log_prepare, job);
+    struct bao_log *log = prepare->log;
+    char name[BAO_SEGMENT_NAME_BYTES];
+    prepare->busy = false;
+    if (job->result >= 0) {
+        log->stats.recycled += prepare->old != NULL;
+        forget_old(log, prepare->old);
+        take(log, prepare->segment, job->result);
+        log->full = false;
+        return;
+    }
+    bao_segment_name(prepare->segment->number, name);
+    bao_log_segment_free(log, prepare->segment);
+    forget_old(log, prepare->old);
+    if (bao_log_is_want_of_room(job->result)) {
+        log->full = true;
+        log->room_retry_us = log->now_us + BAO_LOG_ROOM_RETRY_US;
+    } else {
+        bao_log_fail(log, "preparing failed", name, job->result);
+    }
+}
+
+static void submit_prepare(struct bao_log *log)
+{
+    struct bao_log_prepare *prepare = &log->prepare;
+    struct bao_log_segment *old =
+        log->holds > 0 ? NULL : find_dropped(log, true);
+    struct bao_log_segment *segment = new_segment(log, log->stride_bytes);
+    if (segment == NULL) {
+        log->full = true; /* the table is */
+        log->room_retry_us = log->now_us + BAO_LOG_ROOM_RETRY_US;
+        return;
+    }
+    *prepare = (struct bao_log_prepare){
+        .job = {.run = run_prepare,
+                .done = prepare_done,
+                .lane = BAO_LOG_LANE_HELPER},
+        .log = log,
+        .segment = segment,
+        .old = old,
+        .busy = true,
+    };
+    if (old != NULL)
+        bao_segment_name(old->number, prepare->old_name);
+    bao_log_job_submit(&log->jobs, &prepare->job);
+}
+
+/* --- removing what is not used again --- */
+
+static int run_removal(struct bao_log_job *job)
+{
+    struct bao_log_removal *removal = BAO_OF(job, struct bao_log_removal, job);
+    const struct bao_storage *storage = removal->log->storage;
+    char name[BAO_SEGMENT_NAME_BYTES];
+    bao_segment_name(removal->segment->number, name);
+    return storage->remove(storage->context, name);
+}
+
+static void removal_done(struct bao_log_job *job)
+{
+    struct bao_log_removal *removal = BAO_OF(job, struct bao_log_removal, job);
+    struct bao_log *log = removal->log;
+    char name[BAO_SEGMENT_NAME_BYTES];
+    bao_segment_name(removal->segment->number, name);
+    forget_old(log, removal->segment);
+    removal->segment = NULL;
+    removal->busy = false;
+    if (job->result < 0 && job->result != -ENOENT)
+        bao_log_fail(log, "removing failed", name, job->result);
+}
+
+static void submit_removal(struct bao_log *log)
+{
+    struct bao_log_removal *removal = &log->removal;
+    struct bao_log_segment *segment = find_dropped(log, false);
+    if (segment == NULL || segment == log->prepare.old)
+        return;
+    *removal = (struct bao_log_removal){
+        .job = {.run = run_removal,
+                .done = removal_done,
+                .lane = BAO_LOG_LANE_HELPER},
+        .log = log,
+        .segment = segment,
+        .busy = true,
+    };
+    bao_log_job_submit(&log->jobs, &removal->job);
+}
+
+void bao_log_prepare_turn(struct bao_log *log)
+{
+    if (log->failed || log->prepare.busy)
+        return;
+    if (log->prepared < BAO_LOG_PREPARED_WANTED) {
+        if (!log->full || log->now_us >= log->room_retry_us ||
+            find_dropped(log, true) != NULL)
+            submit_prepare(log);
+    } else if (!log->removal.busy && log->holds == 0) {
+        submit_removal(log);
+    }
+}
+
+bool bao_log_prepare_wait(struct bao_log *log)
+{
+    while (log->prepared == 0 && !log->failed) {
+        if (!log->prepare.busy)
+            bao_log_prepare_turn(log);
+        if (!log->prepare.busy)
+            break; /* no room, and not yet time to try again */
+        log->stats.waits++;
+        bao_log_jobs_wait(&log->jobs, BAO_LOG_LANE_HELPER);
+    }
+    return log->prepared > 0 && !log->failed;
+}

@@ -1,0 +1,86 @@
+/*
+ * test_log.c - the durable log on a lying disk: what was synced comes back.
+ */
+#include "common/check.h"
+#include "tests/lib/log_world.h"
+#include "tests/lib/unit.h"
+
+#define SEGMENT_BYTES (64u * 1024u)
+
+/* A log that was closed in order has everything, and nothing to repair. */
+static void test_log__has_everything_after_a_close(void **state)
+{
+    (void)state;
+    struct log_world world;
+    log_world_init(&world, 1, SEGMENT_BYTES);
+    assert_int_equal(log_world_open(&world), BAOZI_OK);
+    assert_true(world.report.fresh);
+    for (int i = 0; i < 300; i++) {
+        assert_true(log_world_put(&world, 1 + (uint64_t)i % 7));
+        log_world_turn(&world, 100);
+    }
+    assert_int_equal(log_world_close(&world), BAOZI_OK);
+    uint64_t last = world.next - 1;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(log_world_open(&world), BAOZI_OK);
+        assert_int_equal(world.replayed, last);
+        assert_int_equal(world.report.torn_bytes, 0);
+        assert_int_equal(log_world_close(&world), BAOZI_OK);
+    }
+    log_world_fini(&world);
+}
+
+static void live(struct log_world *world, uint64_t turns)
+{
+    for (uint64_t i = 0; i < turns; i++) {
+        if (!log_world_put(world, 1 + log_world_draw(world, 9)))
+            break;
+        log_world_turn(world, log_world_draw(world, 20000));
+    }
+}
+
+/* [S9, F3, F4] Power cuts at random moments, with any part of the cache. */
+static void test_log__keeps_what_was_synced_through_power_cuts(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 200; seed++) {
+        struct log_world world;
+        log_world_init(&world, seed, SEGMENT_BYTES);
+        if (seed % 2 == 0)
+            liar_shorten(world.liar, 5);
+        if (seed % 4 != 0)
+            log_world_slow(&world, 1 + (uint32_t)seed % 5);
+        for (int life = 0; life < 6; life++) {
+            enum baozi_status status = log_world_open(&world);
+            if (status != BAOZI_OK)
+                print_message("seed %llu life %d: %s; %s\n",
+                              (unsigned long long)seed,
+                              life,
+                              world.report.problem.what,
+                              world.report.problem.why);
+            assert_int_equal(status, BAOZI_OK);
+            if (log_world_draw(&world, 4) > 0)
+                live(&world, log_world_draw(&world, 80));
+            if (log_world_draw(&world, 3) == 0)
+                assert_true(log_world_checkpoint(&world));
+            if (log_world_draw(&world, 4) > 0)
+                live(&world, log_world_draw(&world, 20));
+            (void)log_world_put(&world, log_world_draw(&world, 4));
+            if (log_world_draw(&world, 2) == 0)
+                bao_log_write(world.log, world.now_us, true);
+            log_world_cut(
+                &world, (enum liar_cut)log_world_draw(&world, LIAR_CUT_COUNT));
+        }
+        log_world_fini(&world);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_log__has_everything_after_a_close),
+        cmocka_unit_test(test_log__keeps_what_was_synced_through_power_cuts),
+    };
+    cmocka_set_message_output(CM_OUTPUT_TAP);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
