@@ -15,8 +15,8 @@ export V PREFIX DESTDIR LIBDIR
 BUILD = $(MAKE) --no-print-directory -f make/build.mk \
         $(if $(findstring j,$(filter -j% --jobserver%,$(MAKEFLAGS))),,-j$(JOBS))
 
-.PHONY: all demo test test-compose check-all lint format bench install clean \
-        deps help house
+.PHONY: all demo test test-compose check-all lint format bench bench-parts \
+        bench-deps install clean deps help house
 .DEFAULT_GOAL := all
 
 all: ## build everything of one flavour: make [FLAVOUR=debug] [V=1]
@@ -58,10 +58,18 @@ format: ## clang-format over all C files, in place
 	@make/deps lint
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
-bench: ## the benches there are; figures on stdout
+bench: ## baozi beside its rivals and limits, a minute; FULL=1: all of it
+	@make/deps build
+	@$(BUILD) FLAVOUR=release all compare
+	@/usr/bin/python3 tests/bench/compare/compare.py $(if $(FULL),--full)
+
+bench-parts: ## core and wire alone; figures on stdout
 	@make/deps build
 	@$(BUILD) FLAVOUR=release all bench
-	@make/suite bench
+	@make/suite bench-parts
+
+bench-deps: ## fetch the rivals that make bench measures, through apt
+	@make/deps bench
 
 install: ## into DESTDIR/PREFIX (default /usr/local)
 	@make/deps --check build

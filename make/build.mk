@@ -14,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all programs library plugins tests examples bench install
+.PHONY: all programs library plugins tests examples bench compare install
 .DEFAULT_GOAL := all
 
 include make/flags.mk
@@ -46,6 +46,13 @@ STORY    := $(if $(call source,tests/core),$(B)/tests/core/stories)
 SIM      := $(if $(call source,tests/sim),$(B)/tests/sim/sim)
 EXAMPLES := $(patsubst %.c,$(B)/%,$(call source,tests/examples))
 BENCH    := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
+# Clients of the comparison: one for each system that can be spoken to here.
+COMPARE_ALL := $(filter-out driver stream,$(patsubst \
+              tests/bench/compare/%.c,%,$(call source,tests/bench/compare)))
+COMPARE_OWN := zmq_server disk
+RABBITMQ := $(shell pkg-config --exists librabbitmq 2>/dev/null && echo yes)
+COMPARE  := $(patsubst %,$(B)/tests/bench/compare/%,\
+              $(filter-out $(if $(RABBITMQ),,rabbitmq),$(COMPARE_ALL)))
 # Small programs of one file each that integration tests start.
 HELPERS  := $(patsubst %.c,$(B)/%,$(call source,tests/integration))
 HEADERS  := $(patsubst common/%,build/include/%,$(PUBLIC_HEADERS))
@@ -61,6 +68,8 @@ tests: $(UNIT) $(STORY) $(SIM) $(HELPERS)
 examples: $(EXAMPLES)
 	@:
 bench: $(BENCH)
+	@:
+compare: $(COMPARE)
 	@:
 
 # --- the final places, of the release flavour --------------------------------
@@ -169,6 +178,14 @@ $(SIM): $(call object,$(call source,tests/sim)) $(ROOM_LIBS) $(B)/files
 	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))
 $(BENCH) $(HELPERS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(link)
+$(COMPARE): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS) \
+    $(call object,tests/bench/compare/driver.c tests/bench/compare/stream.c)
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ \
+	    $(if $(filter $(COMPARE_OWN),$(@F)),$<,$(filter %.o,$^)) \
+	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) \
+	    $(if $(filter rabbitmq,$(@F)),-lrabbitmq)
 $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o \
     $(B)/libbaozi.so
 	$(call say,LD,$@)

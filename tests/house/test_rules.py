@@ -352,6 +352,8 @@ def _():
             "tests/integration": r"(test_.*\.py|[a-z].*\.c)",
             "tests/house": r"test_.*\.py", "tests/bench": r"bench_.*\.(c|py)",
             "tests/examples": r"(t\d\d_.*|hello)\.c",
+            # make bench
+            "tests/bench/compare": r"[a-z_]*\.(c|py)",
             # one program, and the test that runs it
             "tests/sim": r"(test_.*\.py|[a-z_]*\.c)",
             # make test-compose

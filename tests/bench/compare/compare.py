@@ -1,0 +1,355 @@
+#!/usr/bin/python3
+"""compare.py [--full] [OPTION]... - baozi beside its rivals and its limits.
+
+One piece of work for all: every put is confirmed, every item goes to exactly
+one consumer, every item is settled by itself; each producer and consumer is a
+process. Runs are interleaved (each system once, then each again) and the
+median counts. Every run checks that nothing was missing, doubled or altered.
+
+What is installed is measured; `make bench-deps` installs all rivals.
+"""
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import report  # noqa: E402
+import servers  # noqa: E402
+
+LIMIT = 20  # seconds for one run
+GUESS = 20000  # items a second, until it was measured
+
+
+class Lane:
+    """One system in one way: what is started, what is spoken, how. Kind is
+    "own", "rival" or "limit". A rival that does not confirm
+    acknowledgements has confirms=False."""
+
+    def __init__(self, name, kind, server, client, mode="memory",
+                 transports=("tcp",), durable=False, confirms=True,
+                 windows=None):
+        self.name = name
+        self.kind = kind
+        self.server = server  # a class, or a function of (folder, transport)
+        self.client = client
+        self.mode = mode
+        self.transports = transports
+        self.durable = durable
+        self.confirms = confirms
+        self.windows = windows
+
+    def there(self):
+        program = getattr(self.server, "program", servers.Zmq.program)
+        return bool(program) and os.access(program, os.X_OK) \
+            and os.access(servers.driver(self.client), os.X_OK)
+
+
+def zmq(mode):
+    return lambda folder, transport: servers.Zmq(folder, mode, transport)
+
+
+BOTH = ("tcp", "ipc")
+LANES = [
+    Lane("baozi", "own", servers.Baozi, "baozi", transports=BOTH),
+    Lane("zmq broker", "limit", zmq("broker"), "zmq", "broker", BOTH),
+    Lane("zmq forward", "limit", zmq("forward"), "zmq", "forward", BOTH,
+         confirms=False, windows=(128, 1024)),
+    Lane("zmq lock-step", "limit", zmq("lockstep"), "zmq", "lockstep", BOTH,
+         windows=(1,)),
+    Lane("redis lists", "rival", servers.Redis, "redis", "lists", BOTH),
+    Lane("redis streams", "rival", servers.Redis, "redis", "streams", BOTH),
+    Lane("gearmand", "rival", servers.Gearmand, "gearman", confirms=False),
+    Lane("beanstalkd", "rival", servers.Beanstalkd, "beanstalkd"),
+    Lane("beanstalkd", "rival", servers.BeanstalkdUnix, "beanstalkd",
+         transports=("ipc",)),
+    Lane("nats jetstream", "rival", servers.Nats, "nats"),
+    Lane("rabbitmq", "rival", servers.Rabbitmq, "rabbitmq", "classic",
+         confirms=False),
+    Lane("baozi", "own", servers.BaoziData, "baozi", "disk", BOTH,
+         durable=True),
+    Lane("redis lists aof always", "rival", servers.RedisAof, "redis", "lists",
+         BOTH, durable=True),
+    Lane("redis streams aof always", "rival", servers.RedisAof, "redis",
+         "streams", BOTH, durable=True),
+    Lane("beanstalkd -f0", "rival", servers.BeanstalkdSync, "beanstalkd",
+         durable=True),
+    Lane("nats file, no sync", "rival", servers.Nats, "nats", "file",
+         durable=True),
+    Lane("rabbitmq quorum", "rival", servers.Rabbitmq, "rabbitmq", "quorum",
+         durable=True, confirms=False),
+]
+
+
+class Pool:
+    """Servers by what they are; each is started once, but for the bare ones,
+    which do not notice when a client goes: these are new for each run."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.running = {}
+        self.count = 0
+        self.told = set()
+
+    def get(self, lane, transport):
+        own = isinstance(lane.server, type)
+        key = (lane.server, None if own else transport)
+        if not own and key in self.running:
+            self.running.pop(key).stop()
+        if key not in self.running:
+            self.count += 1
+            where = os.path.join(self.folder, f"s{self.count}")
+            server = lane.server(where) if own else \
+                lane.server(where, transport)
+            self.running[key] = server
+            server.start()
+            if key not in self.told:
+                self.told.add(key)
+                print(f"# {lane.name}: {' '.join(server.command())}",
+                      file=sys.stderr)
+        return self.running[key]
+
+    def stop(self):
+        for server in self.running.values():
+            server.stop()
+
+
+class Broken(Exception):
+    pass
+
+
+def client(lane, role, url, queue, words, started):
+    popen = subprocess.Popen(
+        [servers.driver(lane.client), role, url, queue, lane.mode, *words],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    started.append(popen)
+    return popen
+
+
+def talk(clients):
+    """Lets them begin together; what each reports."""
+    for popen in clients:
+        if popen.stdout.readline() != b"ready\n":
+            raise Broken("a client did not get ready")
+    for popen in clients:
+        popen.stdin.write(b"go\n")
+        popen.stdin.flush()
+    reports = []
+    for popen in clients:
+        line = popen.stdout.readline()
+        if not line or popen.wait(LIMIT) != 0:
+            raise Broken("a client failed")
+        reports.append(json.loads(line))
+    return reports
+
+
+def judge(reports, count, lane):
+    """Nothing missing, doubled or altered, all confirmed."""
+    putters, takers = reports
+    for what in ("doubled", "altered"):
+        bad = sum(one[what] for one in takers)
+        if bad:
+            raise Broken(f"{bad} items {what}")
+    for what, side in (("put", putters), ("taken", takers)):
+        found = sum(one["confirmed"] for one in side)
+        if found != count:
+            raise Broken(f"{found} of {count} {what} and confirmed")
+
+
+def run_once(lane, case, server, folder, count):
+    """One run: its figures."""
+    queue = f"q{time.monotonic_ns()}"
+    url = server.urls[case["transport"]]
+    each = max(1, count // case["clients"])
+    count = each * case["clients"]
+    seen = os.path.join(folder, "seen")
+    with open(seen, "wb") as file:
+        file.truncate(8 + case["clients"] * 8 * (each // 64 + 1))
+    started = []
+    timer = threading.Timer(LIMIT, lambda: [one.kill() for one in started])
+    timer.start()
+    try:
+        made = subprocess.run([servers.driver(lane.client), "make", url,
+                               queue, lane.mode], timeout=LIMIT)
+        if made.returncode != 0:
+            raise Broken("the queue could not be made")
+        tail = [str(case["bytes"]), str(case["window"]),
+                str(case["clients"]), seen]
+        takers = [client(lane, "take", url, queue,
+                         [str(i), str(count), *tail], started)
+                  for i in range(case["clients"])]
+        putters = [client(lane, "put", url, queue,
+                          [str(i), str(each), *tail], started)
+                   for i in range(case["clients"])]
+        before = server.processor_s()
+        reports = talk(takers + putters)
+        used = server.processor_s() - before
+    finally:
+        timer.cancel()
+        for one in started:
+            one.kill()
+            one.wait()
+    takers, putters = reports[:case["clients"]], reports[case["clients"]:]
+    judge((putters, takers), count, lane)
+    begin = min(one["begin_us"] for one in putters)
+    end = max(one["end_us"] for one in takers + putters)
+    return {"rate": count / max(1, end - begin) * 1e6,
+            "server_us": used / count * 1e6,
+            "client_us": sum(one["processor_us"] for one in reports) / count}
+
+
+class Series:
+    """All runs of one lane in one case."""
+
+    def __init__(self, lane, case):
+        self.lane, self.case = lane, case
+        self.runs = []
+        self.error = None
+        self.guess = GUESS
+
+    def run(self, pool, folder, seconds):
+        if self.error:
+            return
+        try:
+            server = pool.get(self.lane, self.case["transport"])
+            count = int(min(max(self.guess * seconds, 200), 20e6))
+            found = run_once(self.lane, self.case, server, folder, count)
+            self.guess = found["rate"]
+            return found
+        except (Broken, RuntimeError, OSError,
+                subprocess.TimeoutExpired) as error:
+            self.error = str(error)
+            print(f"# {self.lane.name}, {report.words(self.case)}: {error}",
+                  file=sys.stderr)
+
+    def figures(self):
+        return {"system": self.lane.name, "kind": self.lane.kind,
+                "confirms_acks": self.lane.confirms, **self.case,
+                "error": self.error,
+                **{name: statistics.median(run[name] for run in self.runs)
+                   for name in ("rate", "server_us", "client_us")
+                   if self.runs},
+                "rates": [run["rate"] for run in self.runs]}
+
+
+def cases(full):
+    """The work in all its sizes; the quick mode is the heart of it."""
+    for durable in (False, True):
+        for transport in BOTH:
+            for clients in (1, 4):
+                for size in (100, 1024):
+                    for window in (128, 1024, 1):
+                        quick = size == 100 and window != 1024 and (
+                            transport == "tcp") and not (
+                            durable and window == 1)
+                        if full or quick:
+                            yield {"durable": durable,
+                                   "transport": transport,
+                                   "clients": clients, "bytes": size,
+                                   "window": window}
+
+
+def lanes_of(case, given):
+    for lane in LANES:
+        if lane.durable == case["durable"] and lane.there() \
+                and case["transport"] in lane.transports \
+                and (lane.windows is None or case["window"] in lane.windows) \
+                and (lane.server is not servers.BaoziData or given.data) \
+                and (not given.systems or any(
+                    word in lane.name for word in given.systems.split(","))):
+            yield lane
+
+
+def chosen(case, given):
+    words = report.words(case)
+    return all(word in words.replace(",", "").split() or word in words
+               for word in given.only.split(","))
+
+
+def disk_limit(case, folder, seconds):
+    """Records a second with one fdatasync for all windows together."""
+    batch = case["window"] * case["clients"]
+    done = subprocess.run(
+        [servers.driver("disk"), os.path.join(folder, "disk"),
+         str(case["bytes"]), str(batch), str(seconds)],
+        stdout=subprocess.PIPE, timeout=LIMIT)
+    if done.returncode != 0:
+        return None
+    return json.loads(done.stdout)["records_a_second"]
+
+
+def measure(given, folder):
+    pool = Pool(folder)
+    results = []
+    try:
+        for case in cases(given.full):
+            if given.only and not chosen(case, given):
+                continue
+            series = [Series(lane, case) for lane in lanes_of(case, given)]
+            if not series:
+                continue
+            for one in series:  # warms up, and finds out how many items
+                one.run(pool, folder, given.seconds / 4)
+            for _ in range(given.runs):
+                for one in series:
+                    found = one.run(pool, folder, given.seconds)
+                    if found:
+                        one.runs.append(found)
+            figures = [one.figures() for one in series]
+            if case["durable"]:
+                rates = [disk_limit(case, folder, given.seconds)
+                         for _ in range(given.runs)]
+                figures.append(
+                    {"system": "pwrite + fdatasync", "kind": "limit",
+                     "confirms_acks": True, **case, "error": None,
+                     "rate": statistics.median(r for r in rates if r),
+                     "server_us": 0, "client_us": 0, "rates": rates})
+            results += figures
+            print(report.table(case, figures), flush=True)
+    finally:
+        pool.stop()
+    return results
+
+
+def main():
+    parser = argparse.ArgumentParser(usage=__doc__)
+    parser.add_argument("--full", action="store_true",
+                        help="all sizes, windows and transports")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--seconds", type=float, default=0.35,
+                        help="how long one run takes, about")
+    parser.add_argument("--only", default="",
+                        help="words of the cases to run: tcp,window=128")
+    parser.add_argument("--systems", default="",
+                        help="words of the systems to run: baozi,redis")
+    parser.add_argument("--json", default="build/bench/compare.json")
+    parser.add_argument("--svg", default="build/bench/compare.svg")
+    given = parser.parse_args()
+    given.data = servers.data_works()
+    for path in (given.json, given.svg):
+        os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+    begin = time.monotonic()
+    folder = tempfile.mkdtemp(prefix="baozi-compare-")
+    try:
+        results = measure(given, folder)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    whole = {"versions": servers.versions(), "machine": report.machine(),
+             "runs": given.runs, "results": results}
+    with open(given.json, "w", encoding="utf-8") as file:
+        json.dump(whole, file, indent=1)
+    with open(given.svg, "w", encoding="utf-8") as file:
+        file.write(report.svg(whole))
+    print(f"{report.footer(whole)}\n"
+          f"{time.monotonic() - begin:.0f} s; {given.json}, {given.svg}")
+    return 1 if any(one["error"] for one in results) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
