@@ -2,11 +2,13 @@
  * edge_connections.c - the table of edge_connections.h.
  *
  * Invariant: open_count slots are open; a slot is in `greeting` only while it
- * is open and was not welcomed; pidfd_count slots have a pidfd.
+ * is open and was not welcomed; pidfd_count slots have a pidfd. The first
+ * spare_count of `spares` are open.
  */
 #include "broker/edge_connections.h"
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
@@ -39,7 +41,8 @@ static size_t count_open_descriptors(void)
 enum baozi_status bao_connections_open(struct bao_connections *connections,
                                        size_t open_max,
                                        uint64_t hello_us,
-                                       int epoll)
+                                       int epoll,
+                                       struct bao_guard *guard)
 {
     struct rlimit limit = {.rlim_cur = 1024};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > SLOTS_MAX)
@@ -50,6 +53,7 @@ enum baozi_status bao_connections_open(struct bao_connections *connections,
         .open_max = open_max == 0 ? SIZE_MAX : open_max,
         .hello_us = hello_us,
         .epoll = epoll,
+        .guard = guard,
     };
     bao_list_init(&connections->greeting);
     connections->slots =
@@ -57,11 +61,43 @@ enum baozi_status bao_connections_open(struct bao_connections *connections,
     return connections->slots == NULL ? BAOZI_NO_MEMORY : BAOZI_OK;
 }
 
+enum baozi_status bao_connections_settle(struct bao_connections *connections,
+                                         size_t spare_max)
+{
+    connections->base_count = count_open_descriptors();
+    connections->spares = calloc(spare_max, sizeof *connections->spares);
+    if (connections->spares == NULL)
+        return BAOZI_NO_MEMORY;
+    connections->spare_max = spare_max;
+    bao_connections_keep_spares(connections);
+    return BAOZI_OK;
+}
+
+void bao_connections_keep_spares(struct bao_connections *connections)
+{
+    while (connections->spare_count < connections->spare_max) {
+        int spare = fcntl(connections->epoll, F_DUPFD_CLOEXEC, 0);
+        if (spare < 0)
+            return;
+        connections->spares[connections->spare_count++] = spare;
+    }
+}
+
+void bao_connections_give_spares(struct bao_connections *connections)
+{
+    while (connections->spare_count > 0)
+        (void)close(connections->spares[--connections->spare_count]);
+}
+
 void bao_connections_close(struct bao_connections *connections)
 {
     size_t i;
     if (connections->slots == NULL)
         return;
+    bao_connections_give_spares(connections);
+    free(connections->spares);
+    connections->spares = NULL;
+    connections->spare_max = 0;
     for (i = 0; connections->pidfd_count > 0; i++) {
         struct bao_connection *connection = &connections->slots[i];
         if (!connection->open || connection->pidfd < 0)
@@ -88,19 +124,21 @@ static uint64_t cookie_of(int descriptor)
     return cookie;
 }
 
+static bool is_local(int descriptor)
+{
+    int family = 0;
+    socklen_t bytes = sizeof family;
+    return getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &bytes) ==
+               0 &&
+           family == AF_UNIX;
+}
+
 static void watch_process(struct bao_connections *connections,
                           struct bao_connection *connection)
 {
     struct ucred who;
     socklen_t bytes = sizeof who;
     int descriptor = descriptor_of(connections, connection);
-    int family = 0;
-    socklen_t family_bytes = sizeof family;
-    if (getsockopt(descriptor, SOL_SOCKET, SO_DOMAIN, &family, &family_bytes) !=
-            0 ||
-        family != AF_UNIX)
-        return;
-    connection->local = true;
     if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0 ||
         who.pid <= 0)
         return; /* its process lives in another pid namespace */
@@ -133,14 +171,33 @@ void bao_connections_accepted(struct bao_connections *connections,
         .deadline_us = now_us + connections->hello_us,
         .pidfd = -1,
         .open = true,
+        .local = is_local(descriptor),
     };
+    bao_guard_watch(
+        connections->guard, descriptor, connection->cookie, !connection->local);
     connections->open_count++;
     bao_list_push(&connections->greeting, &connection->greeting);
     if (connections->open_count > connections->open_max) {
         bao_connections_cut(connections, connection, "too many clients");
         return;
     }
-    watch_process(connections, connection);
+    if (connection->local)
+        watch_process(connections, connection);
+}
+
+static void unlist(struct bao_connections *connections,
+                   struct bao_connection *connection)
+{
+    if (bao_link_is_listed(&connection->greeting))
+        bao_list_remove(&connections->greeting, &connection->greeting);
+}
+
+static void log_cut(const struct bao_connection *connection)
+{
+    BAO_LOG(BAO_LOG_INFO,
+            bao_event("connection_cut"),
+            bao_number("peer", connection->peer),
+            bao_text("why", connection->why));
 }
 
 struct bao_connection bao_connections_gone(struct bao_connections *connections,
@@ -150,8 +207,13 @@ struct bao_connection bao_connections_gone(struct bao_connections *connections,
         bao_connections_find(connections, descriptor);
     if (connection == NULL)
         return (struct bao_connection){.pidfd = -1};
-    bao_connections_welcome(connections, connection);
+    unlist(connections, connection);
     struct bao_connection gone = *connection;
+    const char *verdict = bao_guard_forget(connections->guard, descriptor);
+    if (gone.why == NULL && verdict != NULL) {
+        gone.why = verdict;
+        log_cut(&gone);
+    }
     if (gone.pidfd >= 0) {
         (void)epoll_ctl(connections->epoll, EPOLL_CTL_DEL, gone.pidfd, NULL);
         connections->pidfd_count--;
@@ -174,8 +236,9 @@ bao_connections_find(const struct bao_connections *connections, int descriptor)
 void bao_connections_welcome(struct bao_connections *connections,
                              struct bao_connection *connection)
 {
-    if (bao_link_is_listed(&connection->greeting))
-        bao_list_remove(&connections->greeting, &connection->greeting);
+    unlist(connections, connection);
+    bao_guard_welcome(connections->guard,
+                      descriptor_of(connections, connection));
 }
 
 void bao_connections_cut(struct bao_connections *connections,
@@ -183,13 +246,10 @@ void bao_connections_cut(struct bao_connections *connections,
                          const char *why)
 {
     int descriptor = descriptor_of(connections, connection);
-    bao_connections_welcome(connections, connection);
+    unlist(connections, connection);
     if (connection->why == NULL) {
         connection->why = why;
-        BAO_LOG(BAO_LOG_INFO,
-                bao_event("connection_cut"),
-                bao_number("peer", connection->peer),
-                bao_text("why", why));
+        log_cut(connection);
     }
     /* Never somebody else's socket that has got the same number since. */
     if (connection->cookie != 0 && cookie_of(descriptor) == connection->cookie)
@@ -239,7 +299,7 @@ uint64_t bao_connections_deadline(const struct bao_connections *connections)
 unsigned bao_connections_load(const struct bao_connections *connections)
 {
     size_t used = connections->base_count + connections->open_count +
-                  connections->pidfd_count;
+                  connections->pidfd_count + connections->spare_count;
     return (unsigned)(used * 100 / connections->slot_count);
 }
 

@@ -15,7 +15,7 @@
 #ifndef BAO_EDGE_CONNECTIONS_H
 #define BAO_EDGE_CONNECTIONS_H
 
-#include "common/baozi.h"
+#include "broker/guard.h"
 #include "common/list.h"
 
 struct bao_connection {
@@ -37,10 +37,14 @@ struct bao_connections {
     size_t slot_count;            /* the limit of descriptors */
     size_t open_count;
     size_t pidfd_count;
-    size_t base_count; /* descriptors that were open before */
+    size_t base_count; /* descriptors that are not connections */
+    int *spares;       /* descriptors kept free, by keeping them open */
+    size_t spare_count;
+    size_t spare_max;
     size_t open_max;
     uint64_t hello_us;
-    int epoll; /* lent: told of pidfds; data = descriptor */
+    int epoll;               /* lent: told of pidfds; data = descriptor */
+    struct bao_guard *guard; /* lent: told of all; or NULL */
 };
 
 /*
@@ -52,8 +56,21 @@ BAOZI_MUST_USE enum baozi_status
 bao_connections_open(struct bao_connections *connections,
                      size_t open_max,
                      uint64_t hello_us,
-                     int epoll);
+                     int epoll,
+                     struct bao_guard *guard);
 void bao_connections_close(struct bao_connections *connections);
+
+/*
+ * The edge listens: counts what is open and no connection, and keeps
+ * `spare_max` descriptors in reserve. OK | NO_MEMORY
+ */
+BAOZI_MUST_USE enum baozi_status
+bao_connections_settle(struct bao_connections *connections, size_t spare_max);
+
+/* Takes the reserve (again), as far as there is room; gives it up, so that
+ * what the kernel has accepted already can be taken in. */
+void bao_connections_keep_spares(struct bao_connections *connections);
+void bao_connections_give_spares(struct bao_connections *connections);
 
 /* The monitor says: accepted, on a descriptor that is not open here. The
  * connection is cut at once if there are already too many. */

@@ -27,8 +27,10 @@
 #define HANDSHAKE_MS 2000
 #define MESSAGES_MAX 64u
 #define BACKLOG_MAX  4096
-#define RETRY_US     10000u /* of parked messages */
-#define PAUSE_LOAD   90u    /* per cent of the descriptors */
+#define SOCKET_BYTES (256 * 1024) /* the kernel's, a peer and direction */
+#define RETRY_US     10000u       /* of parked messages */
+#define SPARES_MAX   64u          /* more are left free by pausing in time */
+#define PAUSE_LOAD   90u          /* per cent of the descriptors */
 #define RESUME_LOAD  80u
 #define OF_ROUTER    UINT64_MAX /* epoll data; else a connection's */
 #define OF_MONITOR   (UINT64_MAX - 1)
@@ -53,6 +55,12 @@ static void mind_the_load(struct bao_edge_zmq *edge)
             bao_event(pause ? "listeners_paused" : "listeners_resumed"),
             bao_number("descriptors_percent", load),
             bao_number("connections", edge->connections.open_count));
+    /* What waits in the kernel's backlog must be taken in, or the I/O thread
+     * would try that again and again. */
+    if (pause)
+        bao_connections_give_spares(&edge->connections);
+    else
+        bao_connections_keep_spares(&edge->connections);
     for (size_t i = 0; i < edge->listener_count; i++) {
         if (pause)
             bao_listener_pause(&edge->listeners[i]);
@@ -66,6 +74,7 @@ static void edge_turn(struct bao_edge *base, uint64_t now_us)
     struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
     struct epoll_event events[64];
     edge->now_us = now_us;
+    bao_guard_explain(edge->guard, BAO_USE_FRAMES, edge->frame_bytes);
     int count = epoll_wait(edge->epoll, events, 64, 0);
     /* The monitor was read empty before, so it tells when it has more. */
     for (int i = 0; i < count; i++) {
@@ -198,6 +207,8 @@ static bool set_options(struct bao_edge_zmq *edge,
            set_number(router, ZMQ_LINGER, 0) &&
            set_number(router, ZMQ_RCVHWM, messages) &&
            set_number(router, ZMQ_SNDHWM, messages) &&
+           set_number(router, ZMQ_RCVBUF, SOCKET_BYTES) &&
+           set_number(router, ZMQ_SNDBUF, SOCKET_BYTES) &&
            set_number(router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
            set_number(router,
                       ZMQ_BACKLOG,
@@ -303,6 +314,7 @@ static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
     if (edge == NULL)
         return NULL;
     edge->edge.operations = &operations;
+    edge->guard = config->guard;
     bao_list_init(&edge->closing);
     bao_list_init(&edge->parked);
     bao_list_init(&edge->writable);
@@ -312,11 +324,33 @@ static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
         bao_connections_open(&edge->connections,
                              config->clients_max,
                              hello_ms * 1000,
-                             edge->epoll) != BAOZI_OK) {
+                             edge->epoll,
+                             edge->guard) != BAOZI_OK) {
         bao_edge_zmq_close(&edge->edge, 0);
         return NULL;
     }
     return edge;
+}
+
+static void refuse_room(struct bao_problem *problem)
+{
+    *problem = (struct bao_problem){.exit_code = BAO_EXIT_IO};
+    bao_problem_what(problem, "cannot make room for connections");
+    bao_problem_why(problem, "memory or descriptors ran out");
+    bao_problem_remedy(problem, "raise the limits of this process");
+}
+
+/* All sockets are open: the rest is for connections, and for as many more as
+ * may wait in each backlog. */
+static bool settle(struct bao_edge_zmq *edge)
+{
+    size_t slots = edge->connections.slot_count;
+    size_t spares = (size_t)backlog_for(slots) * edge->listener_count + 4;
+    if (spares > slots / 10)
+        spares = slots / 10;
+    if (spares > SPARES_MAX)
+        spares = SPARES_MAX;
+    return bao_connections_settle(&edge->connections, spares) == BAOZI_OK;
 }
 
 bool bao_edge_zmq_open(const struct bao_edge_zmq_config *config,
@@ -326,10 +360,7 @@ bool bao_edge_zmq_open(const struct bao_edge_zmq_config *config,
     BAO_ASSERT(config->url_count <= BAO_LISTENERS_MAX);
     struct bao_edge_zmq *made = make(config);
     if (made == NULL) {
-        *problem = (struct bao_problem){.exit_code = BAO_EXIT_IO};
-        bao_problem_what(problem, "cannot make room for connections");
-        bao_problem_why(problem, "memory or descriptors ran out");
-        bao_problem_remedy(problem, "raise the limits of this process");
+        refuse_room(problem);
         return false;
     }
     bool good = open_sockets(made, config);
@@ -337,6 +368,10 @@ bool bao_edge_zmq_open(const struct bao_edge_zmq_config *config,
         (void)refuse_zmq(problem, "making the sockets", "");
     for (size_t i = 0; good && i < config->url_count; i++)
         good = open_listener(made, config->urls[i], problem);
+    if (good && !settle(made)) {
+        refuse_room(problem);
+        good = false;
+    }
     if (!good) {
         bao_edge_zmq_close(&made->edge, 0);
         return false;

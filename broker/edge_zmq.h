@@ -5,6 +5,7 @@
 #define BAO_EDGE_ZMQ_H
 
 #include "broker/edge.h"
+#include "broker/guard.h"
 #include "common/complain.h"
 
 struct bao_edge_zmq_config {
@@ -14,6 +15,7 @@ struct bao_edge_zmq_config {
     uint32_t hello_ms;        /* from accept to welcome; 0 = 4000 */
     uint32_t messages_max;    /* a peer's, queued each way; 0 = 64 */
     uint64_t frame_bytes_max; /* 0 = the largest item and its header */
+    struct bao_guard *guard;  /* lent, outlives the edge; NULL = none */
 };
 
 /*

@@ -13,11 +13,12 @@
 #include "broker/edge_listen.h"
 #include "broker/edge_zmq.h"
 #include "broker/edge_zmq_peers.h"
+#include "broker/guard.h"
 #include "common/pool.h"
 
 struct bao_zmq_frame {
     struct bao_frame frame;
-    struct bao_pool *pool;
+    struct bao_edge_zmq *edge;
     zmq_msg_t message;
 };
 
@@ -29,6 +30,8 @@ struct bao_edge_zmq {
     void *memory;
     struct bao_arena *arena;
     struct bao_pool frames;
+    uint64_t frame_bytes;    /* of all frames that are held */
+    struct bao_guard *guard; /* lent, or NULL */
     struct bao_connections connections;
     struct bao_zmq_peers peers;
     struct bao_list closing;  /* peers without connection, by due time */
@@ -43,6 +46,8 @@ struct bao_edge_zmq {
     struct bao_frame *parts[BAO_PARTS_MAX];
     uint32_t part_count;
     const char *malformed;
+    uint32_t surplus_count; /* parts that were dropped */
+    uint64_t wire_bytes;
     uint32_t routing;
     int descriptor;
     uint64_t held_back; /* its peer, if OPENED was told first; or 0 */
@@ -51,6 +56,13 @@ struct bao_edge_zmq {
 static inline struct bao_edge_zmq *bao_edge_zmq_of(struct bao_edge *edge)
 {
     return (struct bao_edge_zmq *)(void *)edge;
+}
+
+/* What a frame takes on the wire: flags and length go before it. (With CURVE
+ * it will be more: a frame is sealed in a command of its own.) */
+static inline uint64_t bao_wire_bytes(size_t bytes)
+{
+    return bytes + (bytes > UINT8_MAX ? 9 : 2);
 }
 
 /* --- edge_zmq_receive.c --- */

@@ -14,14 +14,16 @@
 
 #define CLOSED_DELAY_US  10000u   /* rule (b) */
 #define CLOSED_LATEST_US 1000000u /* even if the socket is never empty */
+#define SURPLUS_MAX      1000u    /* parts beyond those that are kept */
 
 /* --- frames --- */
 
 static void frame_free(struct bao_frame *frame)
 {
     struct bao_zmq_frame *ours = (struct bao_zmq_frame *)(void *)frame;
+    ours->edge->frame_bytes -= frame->bytes.bytes;
     (void)zmq_msg_close(&ours->message);
-    bao_pool_give(ours->pool, ours);
+    bao_pool_give(&ours->edge->frames, ours);
 }
 
 static struct bao_zmq_frame *frame_take(struct bao_edge_zmq *edge)
@@ -29,7 +31,8 @@ static struct bao_zmq_frame *frame_take(struct bao_edge_zmq *edge)
     struct bao_zmq_frame *frame = bao_pool_take(&edge->frames);
     if (frame == NULL)
         return NULL;
-    frame->pool = &edge->frames;
+    frame->edge = edge;
+    frame->frame.bytes = (struct bao_span){0};
     frame->frame.references = 1;
     frame->frame.free = frame_free;
     (void)zmq_msg_init(&frame->message);
@@ -131,6 +134,16 @@ void bao_edge_zmq_monitor(struct bao_edge_zmq *edge)
 
 /* --- receiving --- */
 
+/* So many parts are no mistake: no more of them shall come. */
+static void cut_flood(struct bao_edge_zmq *edge)
+{
+    struct bao_connection *connection =
+        bao_connections_find(&edge->connections, edge->descriptor);
+    if (connection != NULL)
+        bao_connections_cut(
+            &edge->connections, connection, "a message of endless parts");
+}
+
 /* Receives the part that is certain to be there. False: `more` is not
  * known, the message is lost. */
 static bool receive_part(struct bao_edge_zmq *edge, bool *more)
@@ -148,15 +161,20 @@ static bool receive_part(struct bao_edge_zmq *edge, bool *more)
     *more = good && zmq_msg_more(message) != 0;
     if (good && edge->part_count == 0)
         edge->descriptor = zmq_msg_get(message, ZMQ_SRCFD);
+    if (good)
+        edge->wire_bytes += bao_wire_bytes(zmq_msg_size(message));
     if (frame == NULL) {
         edge->malformed = edge->part_count == BAO_PARTS_MAX
                               ? "too many parts"
                               : "no memory for its frames";
         (void)zmq_msg_close(&surplus);
+        if (++edge->surplus_count == SURPLUS_MAX)
+            cut_flood(edge);
         return good;
     }
     frame->frame.bytes =
         bao_span_of(zmq_msg_data(message), good ? zmq_msg_size(message) : 0);
+    edge->frame_bytes += frame->frame.bytes.bytes;
     edge->parts[edge->part_count++] = &frame->frame;
     return good;
 }
@@ -180,6 +198,8 @@ static bool receive(struct bao_edge_zmq *edge, bool *own_id)
     more = zmq_msg_more(&id) != 0;
     (void)zmq_msg_close(&id);
     edge->descriptor = -1;
+    edge->surplus_count = 0;
+    edge->wire_bytes = 0;
     while (more && receive_part(edge, &more))
         continue;
     return true;
@@ -218,6 +238,7 @@ static struct bao_zmq_peer *peer_arrives(struct bao_edge_zmq *edge)
         bao_edge_zmq_dies(edge, other, "connection closed");
     connection->peer = peer->handle;
     peer->descriptor = edge->descriptor;
+    bao_guard_consumed(edge->guard, peer->descriptor, edge->wire_bytes);
     return peer;
 }
 
@@ -291,6 +312,7 @@ static bool next_received(struct bao_edge_zmq *edge,
             tell_opened(edge, peer, event);
             return true;
         }
+        bao_guard_consumed(edge->guard, peer->descriptor, edge->wire_bytes);
         if (peer->cut)
             continue;
         tell_message(edge, peer->handle, event);

@@ -54,7 +54,10 @@ static enum bao_sent pass_on(struct bao_edge_zmq *edge,
                              uint32_t count)
 {
     uint8_t id[BAO_ROUTING_BYTES];
+    uint64_t wire_bytes = 0;
     int answer;
+    if (!bao_guard_has_room(edge->guard, peer->descriptor))
+        return BAO_PARKED;
     bao_routing_write(peer->routing, id);
     do {
         answer =
@@ -64,12 +67,14 @@ static enum bao_sent pass_on(struct bao_edge_zmq *edge,
         return errno == EAGAIN ? BAO_PARKED : BAO_GONE;
     for (uint32_t i = 0; i < count; i++) {
         int flags = ZMQ_DONTWAIT | (i + 1 < count ? ZMQ_SNDMORE : 0);
+        wire_bytes += bao_wire_bytes(zmq_msg_size(&frames[i]));
         do {
             answer = zmq_msg_send(&frames[i], edge->router, flags);
         } while (answer < 0 && errno == EINTR);
         /* Once the id is taken, ROUTER takes or swallows the rest. */
         BAO_ASSERT(answer >= 0);
     }
+    bao_guard_sent(edge->guard, peer->descriptor, wire_bytes);
     return BAO_SENT;
 }
 

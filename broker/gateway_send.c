@@ -8,6 +8,12 @@
 #include "broker/gateway_inner.h"
 #include "common/check.h"
 
+/* Small bodies are copied into the message, and the transport may queue 64
+ * messages of a peer that does not read: so they stay small. One answer alone
+ * may be as large as the wire allows. */
+#define MERGED_BYTES (512u * 1024u)
+_Static_assert(MERGED_BYTES <= BAO_BODIES_BYTES_MAX, "merged bodies fit");
+
 /* A message being gathered. */
 struct gathering {
     struct bao_writer writer;
@@ -24,7 +30,8 @@ static bool fits(const struct gathering *gathering,
            writer->bytes + reply->operation_bytes <= writer->capacity &&
            gathering->pieces + reply->body_count <= BAO_PIECES_MAX &&
            gathering->big + reply->big_count <= BAO_BIG_FRAMES_MAX &&
-           gathering->small_bytes + reply->small_bytes <= BAO_BODIES_BYTES_MAX;
+           (gathering->small_bytes == 0 ||
+            gathering->small_bytes + reply->small_bytes <= MERGED_BYTES);
 }
 
 static void add(struct bao_gateway *gateway,

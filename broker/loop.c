@@ -134,7 +134,12 @@ static bool turn(struct loop *loop)
         bao_gateway_event(gateway, loop->now_us, &event, &work);
         spent = is_spent(loop, &work);
     }
-    return bao_gateway_release(gateway) || spent;
+    bool more = bao_gateway_release(gateway);
+    bao_guard_explain(loop->config.guard,
+                      BAO_USE_LEDGER,
+                      bao_core_memory_used(loop->config.core) +
+                          bao_gateway_bytes(gateway));
+    return more || spent;
 }
 
 static uint64_t earlier(uint64_t a, uint64_t b)

@@ -14,6 +14,7 @@
 #define BAO_LOOP_H
 
 #include "broker/gateway.h"
+#include "broker/guard.h"
 
 /* Caps of one turn (architecture section 3). */
 #define BAO_TURN_MESSAGES   256u
@@ -37,6 +38,7 @@ struct bao_loop_config {
     struct bao_edge *edge; /* all lent */
     struct bao_core *core;
     struct bao_gateway *gateway;
+    struct bao_guard *guard; /* told what memory is used for; or NULL */
     const struct bao_clock *clock;
     /* Asked at SIGHUP; answers the new grace. */
     uint64_t (*reload)(void *context);

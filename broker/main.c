@@ -37,6 +37,7 @@ struct broker {
     struct bao_config config;
     struct bao_clock clock;
     struct bao_journal journal;
+    struct bao_guard *guard;
     struct bao_edge *edge;
     struct bao_core *core;
     struct bao_gateway *gateway;
@@ -77,6 +78,12 @@ static size_t two_fifths(uint64_t bytes)
     return (size_t)(bytes / 5 * 2 / PAGE_BYTES * PAGE_BYTES);
 }
 
+/* Bodies of waiting puts, and so the most put credit of a session. */
+static uint64_t parked_bytes_max(uint64_t limit)
+{
+    return limit / 16;
+}
+
 /*
  * Without a log nobody remembers earlier starts, yet tokens must grow and ids
  * must not come again. The epoch is the minute since 2026 (24 bits last until
@@ -114,7 +121,7 @@ static bool open_core(struct broker *broker)
         .memory = broker->core_memory,
         .memory_bytes = broker->core_bytes,
         .body_bytes_max = two_fifths(limit),
-        .parked_bytes_max = limit / 16,
+        .parked_bytes_max = parked_bytes_max(limit),
         .now_us = bao_clock_now_us(&broker->clock),
         .wall_offset_us = bao_clock_wall_offset_us(&broker->clock),
         .epoch = start_epoch(wall_us),
@@ -142,6 +149,20 @@ static bool open_gateway(struct broker *broker)
     return bao_gateway_open(&config, &broker->gateway) == BAOZI_OK;
 }
 
+/* One peer may have its put credit on the way, all a quarter. */
+static bool open_guard(struct broker *broker)
+{
+    uint64_t limit = broker->config.memory_bytes;
+    uint64_t credit = parked_bytes_max(limit);
+    struct bao_guard_config config = {
+        .credit_bytes = credit < BAO_PARKED_SESSION_BYTES
+                            ? credit
+                            : BAO_PARKED_SESSION_BYTES,
+        .total_bytes = limit / 4,
+    };
+    return bao_guard_open(&config, &broker->guard) == BAOZI_OK;
+}
+
 static bool open_edge(struct broker *broker, int *exit_code)
 {
     struct bao_problem problem;
@@ -149,6 +170,7 @@ static bool open_edge(struct broker *broker, int *exit_code)
         .urls = broker->config.urls,
         .url_count = broker->config.url_count,
         .clients_max = broker->config.clients_max,
+        .guard = broker->guard,
     };
     if (bao_edge_zmq_open(&config, &broker->edge, &problem))
         return true;
@@ -160,9 +182,10 @@ static bool open_broker(struct broker *broker, int *exit_code)
 {
     bao_clock_open(&broker->clock);
     bao_journal_open(&broker->journal);
-    if (!open_edge(broker, exit_code))
+    bool guarded = open_guard(broker);
+    if (guarded && !open_edge(broker, exit_code))
         return false;
-    if (open_core(broker) && open_gateway(broker))
+    if (guarded && open_core(broker) && open_gateway(broker))
         return true;
     *exit_code = bao_complain(PROGRAM,
                               BAO_EXIT_IO,
@@ -176,6 +199,7 @@ static void close_broker(struct broker *broker)
 {
     bao_gateway_close(broker->gateway);
     bao_edge_zmq_close(broker->edge, LINGER_MS);
+    bao_guard_close(broker->guard);
     if (broker->core_memory != NULL) {
         BAO_UNPOISON(broker->core_memory, broker->core_bytes);
         (void)munmap(broker->core_memory, broker->core_bytes);
@@ -266,6 +290,7 @@ int main(int argc, char **argv)
             .edge = broker.edge,
             .core = broker.core,
             .gateway = broker.gateway,
+            .guard = broker.guard,
             .clock = &broker.clock,
             .reload = reload,
             .context = &broker,

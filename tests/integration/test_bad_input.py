@@ -7,6 +7,7 @@ import time
 
 from baozi_test import (Broker, Process, check, contains, equal, folder, main,
                         path, run, test, write)
+from zmtp import GREETING, Peer, frame
 
 PROGRAMS = ["baozi-broker", "baozi-producer", "baozi-worker", "baozi"]
 USAGE, UNREACHABLE, CONFIGURATION = 64, 69, 78
@@ -114,21 +115,6 @@ def _():
     equal(done.returncode, CONFIGURATION, done.stderr)
 
 
-GREETING = (b"\xff" + bytes(8) + b"\x7f" + b"\x03\x00" + b"NULL" + bytes(16) +
-            b"\x00" + bytes(31))
-
-
-def frame(payload, more=False, command=False):
-    flags = (1 if more else 0) | (4 if command else 0)
-    if len(payload) < 256:
-        return bytes([flags, len(payload)]) + payload
-    return bytes([flags | 2]) + len(payload).to_bytes(8, "big") + payload
-
-
-READY = frame(b"\x05READY\x0bSocket-Type\x00\x00\x00\x06DEALER"
-              b"\x08Identity\x00\x00\x00\x00", command=True)
-
-
 def hostile():
     """Messages that no client sends; seeded, so that a failure repeats."""
     chance = random.Random(22694)
@@ -146,29 +132,15 @@ def hostile():
         yield frame(bytes(text))
 
 
-def read_some(peer, least):
-    """Reads until `least` bytes came, or the other hung up; the count."""
-    count = 0
-    while count < least:
-        got = peer.recv(4096)
-        if not got:
-            break
-        count += len(got)
-    return count
-
-
-def throw(address, message):
+def throw(url, message):
     """Shakes hands as a ZeroMQ peer, sends one message, and waits until the
     broker answered it, hung up, or let 10 ms go by. True if it hung up."""
-    with socket.socket(socket.AF_UNIX) as peer:
-        peer.settimeout(5)
-        peer.connect(address)
-        peer.sendall(GREETING + READY)
-        check(read_some(peer, 64 + 20) >= 64 + 20, "no handshake")
+    with Peer(url) as peer:
+        if not peer.try_raw(message):
+            return True
+        peer.socket.settimeout(0.01)
         try:
-            peer.sendall(message)
-            peer.settimeout(0.01)
-            return read_some(peer, 1) == 0
+            return not peer.socket.recv(1)
         except TimeoutError:
             return False
         except OSError:
@@ -181,9 +153,9 @@ def _():
         address = broker.url[len("ipc://"):]
         equal(broker.cli("put", "jobs", "before").returncode, 0, "put")
         messages = list(hostile())
-        cut = sum(throw(address, message) for message in messages)
+        cut = sum(throw(broker.url, message) for message in messages)
         print(f"# {len(messages)} hostile messages, {cut} cut off at once")
-        check(throw(address, b"".join(messages[6:])),
+        check(throw(broker.url, b"".join(messages[6:])),
               "one who goes on and on is not cut off")
         for size in (1, 64, 5000):
             with socket.socket(socket.AF_UNIX) as peer:
