@@ -15,8 +15,8 @@ export V PREFIX DESTDIR LIBDIR
 BUILD = $(MAKE) --no-print-directory -f make/build.mk \
         $(if $(findstring j,$(filter -j% --jobserver%,$(MAKEFLAGS))),,-j$(JOBS))
 
-.PHONY: all demo test test-compose check-all lint format bench bench-parts \
-        bench-deps install clean deps help house
+.PHONY: all demo test test-compose fault check-all lint format bench \
+        bench-parts bench-deps install clean deps help house
 .DEFAULT_GOAL := all
 
 all: ## build everything of one flavour: make [FLAVOUR=debug] [V=1]
@@ -36,6 +36,11 @@ test: ## all that a change needs, some minutes
 
 test-compose: ## the bun kitchen in real containers, some of them hurt
 	@tests/compose/run.py
+
+fault: ## minutes of hostile clients, and 10,000 that are idle
+	@make/deps test
+	@$(BUILD) FLAVOUR=release all tests
+	@make/suite fault
 
 check-all: ## make test, then threads, longer seeds and the benches' smoke
 	@make/deps test

@@ -54,7 +54,8 @@ RABBITMQ := $(shell pkg-config --exists librabbitmq 2>/dev/null && echo yes)
 COMPARE  := $(patsubst %,$(B)/tests/bench/compare/%,\
               $(filter-out $(if $(RABBITMQ),,rabbitmq),$(COMPARE_ALL)))
 # Small programs of one file each that integration tests start.
-HELPERS  := $(patsubst %.c,$(B)/%,$(call source,tests/integration))
+HELPERS  := $(patsubst %.c,$(B)/%,$(call source,tests/integration) \
+              $(call source,tests/fault))
 HEADERS  := $(patsubst common/%,build/include/%,$(PUBLIC_HEADERS))
 
 programs: $(PROGRAMS)

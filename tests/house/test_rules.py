@@ -356,6 +356,8 @@ def _():
             "tests/bench/compare": r"[a-z_]*\.(c|py)",
             # one program, and the test that runs it
             "tests/sim": r"(test_.*\.py|[a-z_]*\.c)",
+            # short ones, those of `make fault`, and what both start
+            "tests/fault": r"((test|long)_.*\.py|[a-z]*\.c)",
             # make test-compose
             "tests/compose": r"(run|engine)\.py",
         }.get(folder)

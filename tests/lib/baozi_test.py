@@ -194,7 +194,8 @@ def environment(extra=None):
 
 class Process:
     """A program in the background; what it writes goes to files, so that it
-    never waits for us."""
+    never waits for us. `prefix` are words to put before its command, such
+    as `nice`."""
 
     def __init__(self, name, *arguments, env=None, stdin=None, cwd=None,
                  prefix=()):
@@ -267,11 +268,11 @@ class Broker(Process):
     """A broker on an ipc address of its own, in memory unless told a --data
     directory. `with Broker() as broker:` stops it at the end."""
 
-    def __init__(self, *arguments, url=None, data=None):
+    def __init__(self, *arguments, url=None, data=None, prefix=()):
         self.url = url or f"ipc://{_folder}/broker"
         keep = ("--data", data) if data else ("--memory",)
         super().__init__("baozi-broker", *keep, "--http", "off",
-                         "--listen", self.url, *arguments)
+                         "--listen", self.url, *arguments, prefix=prefix)
         try:
             wait_until(self.listens, 10, "the broker is ready")
         except AssertionError as late:

@@ -1,0 +1,116 @@
+"""Every hostile client in turn, then all at once for five minutes, beside an
+honest load.
+
+What must hold: the broker lives, its resident memory is within 64 MiB of its
+start, and the p99 of the honest rounds is within three times of what it is
+alone. BAOZI_HOSTILE_SECONDS shortens the five minutes.
+"""
+import json
+import os
+import subprocess
+import sys
+import time
+
+import hostile
+from baozi_test import Broker, check, environment, equal, main, test
+from fault import (Helper, Memory, descriptors, free_url, processor_seconds,
+                   resident_kib)
+
+SECONDS = float(os.environ.get("BAOZI_HOSTILE_SECONDS", "300"))
+TURN = min(10, SECONDS / 10)
+ALONE = min(30, SECONDS / 4)
+RATE = 100
+PAUSE = 0.5      # between the rounds of one hostile client
+MIB = 1024
+
+
+def honest_for(broker, seconds):
+    """What an honest client says after so many seconds of work."""
+    honest = Helper("honest", broker.tcp, int(seconds), RATE)
+    equal(honest.wait(seconds + 120), 0, "honest: " + honest.stderr())
+    return json.loads(honest.stdout())
+
+
+def offender(kind, broker, seconds):
+    return subprocess.Popen(
+        [sys.executable, hostile.__file__, kind, broker.tcp, str(seconds),
+         str(PAUSE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=environment())
+
+
+def result_of(process):
+    out, err = process.communicate(timeout=120)
+    equal(process.returncode, 0, f"a hostile client: {out} {err.decode()}")
+    return json.loads(out)
+
+
+def tell(what, honest, memory=None):
+    more = "" if memory is None else f"; memory {memory:+.1f} MiB"
+    print(f"# {what}: {honest['rounds']} rounds, p50 "
+          f"{honest['p50_us'] / 1000:.2f} ms, p99 "
+          f"{honest['p99_us'] / 1000:.2f} ms, worst "
+          f"{honest['worst_us'] / 1000:.1f} ms{more}", flush=True)
+
+
+def settled_kib(broker, start_kib):
+    """Resident memory, once those who were cut have left."""
+    end = time.monotonic() + 15
+    while time.monotonic() < end and \
+            resident_kib(broker.pid) - start_kib > 16 * MIB:
+        time.sleep(0.1)
+    return resident_kib(broker.pid)
+
+
+def judge(broker, kinds, seconds, start_kib):
+    """Runs the offenders beside an honest client; its figures."""
+    processes = [offender(kind, broker, seconds) for kind in kinds]
+    honest = honest_for(broker, seconds)
+    results = [result_of(process) for process in processes]
+    for result in results:
+        kind = result["kind"]
+        if kind in hostile.MUST_CUT:
+            equal(result["cut"], result["offenders"], f"{kind}: cut")
+        check(result["rounds"] > 0, f"{kind} never came to it: {result}")
+    equal(broker.popen.poll(), None, "the broker's exit code")
+    equal(honest["wrong"], 0, "what went wrong for the honest client")
+    grown = (settled_kib(broker, start_kib) - start_kib) / MIB
+    check(grown < 64, f"memory is {grown:.0f} MiB above the start")
+    return honest, results, grown
+
+
+@test("every hostile client in turn, then all at once: the broker lives, "
+      "memory within 64 MiB, honest p99 within 3 times")
+def _():
+    with Broker("--listen", free_url(), "--memory-limit", "512MiB",
+                prefix=("prlimit", "--nofile=4096:4096")) as broker:
+        broker.tcp = broker.stdout().split()[3]
+        honest_for(broker, 1)  # what it touches once
+        start = resident_kib(broker.pid)
+        before = descriptors(broker.pid)
+        alone = honest_for(broker, ALONE)
+        tell("alone", alone)
+        for kind in hostile.KINDS:
+            honest, results, grown = judge(broker, [kind], TURN, start)
+            tell(f"{kind} ({results[0]['cut']} cut of "
+                 f"{results[0]['offenders']})", honest, grown)
+        memory = Memory(broker.pid)
+        spent = processor_seconds(broker.pid)
+        honest, results, grown = judge(broker, list(hostile.KINDS), SECONDS,
+                                       start)
+        share = (processor_seconds(broker.pid) - spent) / SECONDS * 100
+        tell(f"all {len(results)} at once for {SECONDS:.0f} s", honest, grown)
+        print(f"# meanwhile {sum(r['rounds'] for r in results)} rounds of "
+              f"{sum(r['offenders'] for r in results)} offenders, "
+              f"{sum(r['cut'] for r in results)} cut, "
+              f"{sum(r['turned_away'] for r in results)} rounds turned away; "
+              f"memory {memory.end():+.0f} MiB at most; the broker took "
+              f"{share:.0f} % of a core; descriptors {before} before, "
+              f"{descriptors(broker.pid)} after")
+        alone_again = honest_for(broker, ALONE)
+        tell("alone again", alone_again, None)
+        p99 = max(alone["p99_us"], alone_again["p99_us"])
+        check(honest["p99_us"] <= 3 * p99,
+              f"p99 {honest['p99_us']} us is more than three times {p99} us")
+
+
+main()
