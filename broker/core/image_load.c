@@ -14,7 +14,9 @@
 /* A row is loaded while so much of the cushion is left. */
 #define CUSHION_SHARE 4u
 
-static void load_begin(struct bao_core *core)
+struct bao_image_loader *bao_image_load_begin(struct bao_core *core,
+                                              bao_image_place *place,
+                                              void *context)
 {
     BAO_ASSERT(!core->started);
     BAO_ASSERT(core->queue_count == 0);
@@ -22,9 +24,11 @@ static void load_begin(struct bao_core *core)
     struct bao_image_loader *loader = bao_take(core, sizeof(*loader));
     memset(loader, 0, sizeof(*loader));
     loader->core = core;
+    loader->place = place;
+    loader->context = context;
     bao_list_init(&loader->leases);
     bao_list_init(&loader->ended_sessions);
-    core->loader = loader;
+    return loader;
 }
 
 static const char *take_core(struct bao_image_loader *loader)
@@ -183,13 +187,11 @@ static const char *take_row(struct bao_image_loader *loader)
     return why;
 }
 
-enum baozi_status
-bao_image_load(struct bao_core *core, struct bao_span piece, const char **why)
+enum baozi_status bao_image_load(struct bao_image_loader *loader,
+                                 struct bao_span piece,
+                                 const char **why)
 {
-    if (core->loader == NULL) {
-        load_begin(core);
-    }
-    struct bao_image_loader *loader = core->loader;
+    const struct bao_core *core = loader->core;
     loader->in = (struct bao_unpacker){.at = piece.data,
                                        .end = piece.data + piece.bytes};
     bao_image_past_init(&loader->past);
@@ -210,17 +212,17 @@ bao_image_load(struct bao_core *core, struct bao_span piece, const char **why)
     return *why == NULL ? BAOZI_OK : BAOZI_BAD_REQUEST;
 }
 
-enum baozi_status bao_image_loaded(struct bao_core *core, const char **why)
+enum baozi_status bao_image_load_end(struct bao_image_loader *loader,
+                                     const char **why)
 {
-    struct bao_image_loader *loader = core->loader;
+    struct bao_core *core = loader->core;
     *why = "its end is missing";
-    if (loader != NULL && loader->ended) {
+    if (loader->ended) {
         *why = bao_image_finish(loader);
     }
     if (*why == NULL && core->digest != loader->digest) {
         *why = "its digest is not that of what it says";
     }
     bao_arena_give(core->arena, loader);
-    core->loader = NULL;
     return *why == NULL ? BAOZI_OK : BAOZI_BAD_REQUEST;
 }
