@@ -13,34 +13,15 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "broker/bodies_inner.h"
 #include "common/check.h"
+#include "common/crc32c.h"
 #include "common/poison.h"
-#include "common/table.h"
-#include "common/tree.h"
 
 #define BYTES_MIN       (UINT64_C(1) << 20)
 #define GIVE_BACK_BYTES (UINT64_C(16) << 20) /* peaks below stay warm */
 
-struct queue {
-    struct bao_table_node node;
-    struct bao_link gone; /* listed: deleted, still to be emptied */
-    uint64_t incarnation;
-    struct bao_tree items;
-};
-
-struct bao_bodies {
-    void *memory;
-    size_t bytes;
-    struct bao_arena *arena;
-    struct bao_table queues;
-    struct bao_list gone;
-    struct queue *last; /* the queue last asked for, or NULL */
-    uint64_t count;
-    uint64_t kept; /* references beyond the trees' own */
-    size_t peak_bytes;
-};
-
-static struct bao_payload *payload_new(struct bao_bodies *bodies, size_t bytes)
+struct bao_payload *bao_payload_new(struct bao_bodies *bodies, size_t bytes)
 {
     struct bao_payload *payload =
         bao_arena_take(bodies->arena, sizeof *payload + bytes);
@@ -82,6 +63,7 @@ enum baozi_status bao_bodies_open(size_t bytes, struct bao_bodies **bodies)
         return BAOZI_NO_MEMORY;
     }
     bao_list_init(&made->gone);
+    bao_list_init(&made->here);
     start(made);
     *bodies = made;
     return BAOZI_OK;
@@ -89,14 +71,16 @@ enum baozi_status bao_bodies_open(size_t bytes, struct bao_bodies **bodies)
 
 /* --- queues --- */
 
-static struct queue *queue_find(struct bao_bodies *bodies, uint64_t incarnation)
+struct bao_bodies_queue *bao_bodies_queue(struct bao_bodies *bodies,
+                                          uint64_t incarnation)
 {
     if (bodies->last != NULL && bodies->last->incarnation == incarnation)
         return bodies->last;
     struct bao_table_node *node =
         bao_table_first(&bodies->queues, bao_hash_number(incarnation, 0));
     for (; node != NULL; node = bao_table_next(node)) {
-        struct queue *queue = BAO_OF(node, struct queue, node);
+        struct bao_bodies_queue *queue =
+            BAO_OF(node, struct bao_bodies_queue, node);
         if (queue->incarnation != incarnation)
             continue;
         bodies->last = queue;
@@ -105,17 +89,19 @@ static struct queue *queue_find(struct bao_bodies *bodies, uint64_t incarnation)
     return NULL;
 }
 
-static struct queue *queue_get(struct bao_bodies *bodies, uint64_t incarnation)
+static struct bao_bodies_queue *queue_get(struct bao_bodies *bodies,
+                                          uint64_t incarnation)
 {
-    struct queue *queue = queue_find(bodies, incarnation);
+    struct bao_bodies_queue *queue = bao_bodies_queue(bodies, incarnation);
     if (queue != NULL)
         return queue;
     queue = bao_arena_take(bodies->arena, sizeof *queue);
     BAO_ASSERT(queue != NULL);
-    *queue = (struct queue){.incarnation = incarnation};
+    *queue = (struct bao_bodies_queue){.incarnation = incarnation};
     bao_tree_init(&queue->items, bodies->arena);
     bao_table_put(
         &bodies->queues, &queue->node, bao_hash_number(incarnation, 0));
+    bao_list_push(&bodies->here, &queue->here);
     bodies->last = queue;
     return queue;
 }
@@ -129,7 +115,8 @@ static uint64_t number_of(uint64_t id)
 
 struct bao_payload *bao_bodies_find(struct bao_bodies *bodies, uint64_t id)
 {
-    const struct queue *queue = queue_find(bodies, id >> BAO_ID_SHIFT);
+    const struct bao_bodies_queue *queue =
+        bao_bodies_queue(bodies, id >> BAO_ID_SHIFT);
     return queue == NULL ? NULL : bao_tree_find(&queue->items, number_of(id));
 }
 
@@ -138,6 +125,8 @@ static void unreference(struct bao_bodies *bodies, struct bao_payload *payload)
     BAO_ASSERT(payload->references > 0);
     if (--payload->references > 0)
         return;
+    if (payload->address != 0 && !payload->cold)
+        bodies->hot_bytes -= payload->bytes;
     bao_frame_release(payload->frame);
     bao_arena_give(bodies->arena, payload);
 }
@@ -145,8 +134,11 @@ static void unreference(struct bao_bodies *bodies, struct bao_payload *payload)
 struct bao_payload *bao_bodies_keep(struct bao_bodies *bodies,
                                     struct bao_payload *payload)
 {
-    bodies->kept++;
-    payload->references++;
+    if (payload->cold)
+        payload = bao_bodies_load(bodies, payload);
+    else
+        payload->references++;
+    bodies->kept += payload != NULL;
     return payload;
 }
 
@@ -164,9 +156,10 @@ struct bao_span bao_payload_bytes(const struct bao_payload *payload)
     return bao_span_of(payload + 1, payload->bytes);
 }
 
-static struct bao_payload *take(struct bao_bodies *bodies, uint64_t id)
+struct bao_payload *bao_bodies_take(struct bao_bodies *bodies, uint64_t id)
 {
-    struct queue *queue = queue_find(bodies, id >> BAO_ID_SHIFT);
+    struct bao_bodies_queue *queue =
+        bao_bodies_queue(bodies, id >> BAO_ID_SHIFT);
     if (queue == NULL)
         return NULL;
     struct bao_payload *payload = bao_tree_find(&queue->items, number_of(id));
@@ -177,24 +170,33 @@ static struct bao_payload *take(struct bao_bodies *bodies, uint64_t id)
     return payload;
 }
 
-static void
-put(struct bao_bodies *bodies, uint64_t id, struct bao_payload *payload)
+void bao_bodies_put(struct bao_bodies *bodies,
+                    uint64_t id,
+                    struct bao_payload *payload)
 {
-    struct queue *queue = queue_get(bodies, id >> BAO_ID_SHIFT);
+    struct bao_bodies_queue *queue = queue_get(bodies, id >> BAO_ID_SHIFT);
     bool good = bao_tree_put(&queue->items, number_of(id), payload, 0);
     BAO_ASSERT(good);
     bodies->count++;
 }
 
+/* Its bytes in the log are dead once the fact that ends it is synced. */
+static void die(struct bao_bodies *bodies, const struct bao_payload *payload)
+{
+    if (bodies->journal != NULL)
+        bao_journal_drop(bodies->journal, payload->address, payload->bytes);
+}
+
 /* Drops what is stored under `id`, if it is a result or a body as stated: the
  * outcome of a dead item is forgotten while its body stays, and a body ends
  * while its result stays. */
-static void drop_one(struct bao_bodies *bodies, uint64_t id, bool result)
+void bao_bodies_drop_one(struct bao_bodies *bodies, uint64_t id, bool result)
 {
     struct bao_payload *payload = bao_bodies_find(bodies, id);
     if (payload == NULL || payload->result != result)
         return;
-    (void)take(bodies, id);
+    (void)bao_bodies_take(bodies, id);
+    die(bodies, payload);
     unreference(bodies, payload);
 }
 
@@ -202,25 +204,38 @@ static void drop_one(struct bao_bodies *bodies, uint64_t id, bool result)
  * memory and is NULL. */
 static struct bao_payload *store_one(struct bao_bodies *bodies,
                                      const struct bao_holds *holds,
+                                     const struct bao_body *body,
                                      uint64_t id,
-                                     const struct bao_body *body)
+                                     uint64_t address)
 {
     struct bao_frame *frame;
     if (body->hold == 0 || body->bytes == 0)
         return NULL;
     struct bao_span bytes = bao_holds_find(holds, body, &frame);
     bool whole = frame != NULL && bytes.bytes >= BAO_BIG_BYTES;
-    struct bao_payload *payload = payload_new(bodies, whole ? 0 : bytes.bytes);
+    struct bao_payload *payload =
+        bao_payload_new(bodies, whole ? 0 : bytes.bytes);
     payload->bytes = (uint32_t)bytes.bytes;
     if (whole)
         payload->frame = bao_frame_hold(frame);
     else
         memcpy(payload + 1, bytes.data, bytes.bytes);
-    put(bodies, id, payload);
+    if (address != 0) {
+        payload->address = address;
+        payload->crc = bao_crc32c(0, bytes.data, bytes.bytes);
+        bao_bodies_note_hot(bodies, id, payload->bytes);
+    }
+    bao_bodies_put(bodies, id, payload);
     return payload;
 }
 
 /* --- the facts --- */
+
+/* Of the i-th payload of the fact that the journal took last. */
+static uint64_t address_of(const struct bao_bodies *bodies, uint32_t i)
+{
+    return bodies->journal == NULL ? 0 : bodies->journal->address[i];
+}
 
 static void store_items(struct bao_bodies *bodies,
                         const struct bao_fact *fact,
@@ -229,14 +244,20 @@ static void store_items(struct bao_bodies *bodies,
     if (fact->origin != 0) {
         /* Redriven: the dead item's body becomes the new one's. */
         BAO_ASSERT(fact->count == 1);
-        struct bao_payload *payload = take(bodies, fact->origin);
-        if (payload != NULL)
-            put(bodies, fact->first_id, payload);
+        struct bao_payload *payload = bao_bodies_take(bodies, fact->origin);
+        if (payload == NULL)
+            return;
+        bao_bodies_put(bodies, fact->first_id, payload);
+        if (payload->address != 0)
+            bao_bodies_readdress(bodies, fact->first_id);
         return;
     }
     for (uint32_t i = 0; i < fact->count; i++)
-        (void)store_one(
-            bodies, holds, fact->first_id + i, &fact->items[i].body);
+        (void)store_one(bodies,
+                        holds,
+                        &fact->items[i].body,
+                        fact->first_id + i,
+                        address_of(bodies, i));
 }
 
 /* True if this item is over and its result shall be kept in its place. */
@@ -255,9 +276,9 @@ void bao_bodies_store(struct bao_bodies *bodies,
     if (!keeps_result(fact))
         return;
     for (uint32_t i = 0; i < fact->count; i++) {
-        drop_one(bodies, fact->ids[i], false);
-        struct bao_payload *payload =
-            store_one(bodies, holds, fact->ids[i], &fact->result);
+        bao_bodies_drop_one(bodies, fact->ids[i], false);
+        struct bao_payload *payload = store_one(
+            bodies, holds, &fact->result, fact->ids[i], address_of(bodies, i));
         if (payload != NULL)
             payload->result = true;
     }
@@ -267,15 +288,18 @@ static void
 drop_ids(struct bao_bodies *bodies, const struct bao_fact *fact, bool result)
 {
     for (uint32_t i = 0; i < fact->count; i++)
-        drop_one(bodies, fact->ids[i], result);
+        bao_bodies_drop_one(bodies, fact->ids[i], result);
 }
 
 static void drop_queue(struct bao_bodies *bodies, uint64_t incarnation)
 {
-    struct queue *queue = queue_find(bodies, incarnation);
+    struct bao_bodies_queue *queue = bao_bodies_queue(bodies, incarnation);
     if (queue == NULL)
         return;
     bodies->last = NULL;
+    if (bodies->image_at == queue)
+        bao_bodies_image_skip(bodies);
+    bao_list_remove(&bodies->here, &queue->here);
     bao_table_remove(&bodies->queues, &queue->node);
     bao_list_push(&bodies->gone, &queue->gone);
 }
@@ -295,8 +319,9 @@ void bao_bodies_drop(struct bao_bodies *bodies, const struct bao_fact *fact)
 /* --- giving memory back --- */
 
 /* Empties a slice of a deleted queue; true if it is empty. */
-static bool
-empty_some(struct bao_bodies *bodies, struct queue *queue, uint32_t *budget)
+static bool empty_some(struct bao_bodies *bodies,
+                       struct bao_bodies_queue *queue,
+                       uint32_t *budget)
 {
     for (; *budget > 0; (*budget)--) {
         struct bao_tree_entry entry =
@@ -305,6 +330,7 @@ empty_some(struct bao_bodies *bodies, struct queue *queue, uint32_t *budget)
             return true;
         bao_tree_remove(&queue->items, entry.key);
         bodies->count--;
+        die(bodies, entry.value);
         unreference(bodies, entry.value);
     }
     return false;
@@ -315,16 +341,21 @@ static void give_pages_back(struct bao_bodies *bodies)
     /* Only queues' own records are left: their trees are empty. They are
      * made anew when an item comes. */
     BAO_UNPOISON(bodies->memory, bodies->bytes);
-    if (madvise(bodies->memory, bodies->bytes, MADV_DONTNEED) == 0)
-        start(bodies);
+    if (madvise(bodies->memory, bodies->bytes, MADV_DONTNEED) != 0)
+        return;
+    bao_list_init(&bodies->here);
+    bodies->image_at = NULL;
+    start(bodies);
 }
 
 bool bao_bodies_sweep(struct bao_bodies *bodies)
 {
     uint32_t budget = BAO_STEP_ITEMS_MAX;
     struct bao_link *link;
+    bao_bodies_cool(bodies);
     while ((link = bao_list_first(&bodies->gone)) != NULL && budget > 0) {
-        struct queue *queue = BAO_OF(link, struct queue, gone);
+        struct bao_bodies_queue *queue =
+            BAO_OF(link, struct bao_bodies_queue, gone);
         if (!empty_some(bodies, queue, &budget))
             break;
         bao_tree_fini(&queue->items);
@@ -354,11 +385,14 @@ void bao_bodies_close(struct bao_bodies *bodies)
     struct bao_table_node *node;
     if (bodies == NULL)
         return;
+    bodies->journal = NULL; /* what is dropped here is not dead */
     while ((node = bao_table_any(&bodies->queues)) != NULL)
-        drop_queue(bodies, BAO_OF(node, struct queue, node)->incarnation);
+        drop_queue(bodies,
+                   BAO_OF(node, struct bao_bodies_queue, node)->incarnation);
     while (bao_bodies_sweep(bodies))
         continue;
     BAO_UNPOISON(bodies->memory, bodies->bytes);
     (void)munmap(bodies->memory, bodies->bytes);
+    free(bodies->fresh);
     free(bodies);
 }

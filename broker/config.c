@@ -43,7 +43,8 @@ static const struct bao_option table[] = {
      .value = "DIR",
      MEMBER(data),
      .environment = "BAOZI_DATA",
-     .help = "keep the log in DIR (not in this version)"},
+     .help = "keep queues in DIR, made if it is not there; a restart finds "
+             "them there"},
     {.name = "memory",
      MEMBER(memory),
      .environment = "BAOZI_MEMORY",
@@ -116,7 +117,8 @@ static const struct bao_program program = {
         "  baozi-broker\n"
         "  baozi-broker --listen 'tcp://127.0.0.1:*' --memory-limit 256MiB\n",
     .notes =
-        "With no options it runs in memory and listens on the local socket "
+        "With no options it keeps queues in memory and listens on the local "
+        "socket "
         "and on " TCP_DEFAULT ".\n"
         "SIGTERM ends it once leases are settled or --grace is over, a second "
         "one ends it at once;\n"
@@ -179,12 +181,12 @@ uint64_t bao_config_memory_default(void)
 static bool check_versions(const struct bao_config_values *values,
                            int *exit_code)
 {
-    if (values->data != NULL)
+    if (values->data != NULL && values->memory)
         return refuse(exit_code,
-                      "--data is not possible yet",
-                      "this version keeps its queues in memory only",
-                      "leave it out (or say --memory), and expect queues to "
-                      "be empty after a restart");
+                      "--data and --memory exclude each other",
+                      "queues are either kept in a directory or in memory "
+                      "only",
+                      "leave one of them out");
     if (strcmp(values->http, "off") != 0)
         return refuse(exit_code,
                       "--http is not possible yet",
@@ -265,6 +267,7 @@ bool bao_config_open(struct bao_config *config,
     config->memory_bytes = values->memory_limit != 0
                                ? values->memory_limit
                                : bao_config_memory_default();
+    config->data = values->data;
     config->clients_max = values->max_clients;
     config->grace_ms = values->grace_ms;
     config->resume_grace_ms = values->resume_grace_ms;

@@ -15,6 +15,7 @@
 struct bao_config {
     const char *urls[BAO_LISTENERS_MAX]; /* lent by the two below */
     size_t url_count;
+    const char *data; /* the data directory; NULL = in memory */
     uint64_t memory_bytes;
     uint64_t clients_max; /* 0 = as many as descriptors allow */
     uint64_t grace_ms;

@@ -105,23 +105,64 @@ static void strike(struct bao_gateway *gateway,
 
 /* --- what the core said --- */
 
+/* The newest item of an answer is the one that was put last. */
+static uint64_t newest(const struct bao_operation *operation)
+{
+    uint64_t id = bao_has(operation, BAO_BIT(ID)) ? operation->id : 0;
+    if (!bao_has(operation, BAO_BIT(IDS)))
+        return id;
+    for (size_t i = 0; i < bao_column64_count(operation->ids); i++) {
+        const uint64_t next = bao_column64(operation->ids, i);
+        id = next > id ? next : id;
+    }
+    return id;
+}
+
+/* What a reply must wait for; `step` is the position of its step's facts. */
+static struct bao_need need_of(const struct bao_gateway *gateway,
+                               struct bao_gateway_peer *peer,
+                               const struct bao_effect *effect,
+                               uint64_t step)
+{
+    struct bao_depends on = {.step = step};
+    const uint64_t synced = bao_journal_marks(gateway->journal).synced;
+    if (effect->wait == BAO_WAIT_LEASE)
+        on.puts =
+            bao_journal_put_of(gateway->journal, newest(effect->operation));
+    else if (effect->wait != BAO_WAIT_NONE)
+        on.queue = bao_journal_last(gateway->journal, effect->queue);
+    struct bao_need need = bao_outbox_need(effect->wait, effect->level, &on);
+    if (effect->operation->verb != BAO_VERB_DELIVER)
+        return need;
+    /* A subscription's sequence must not be overtaken. */
+    uint64_t *at = &need.at[BAO_MARK_SYNCED];
+    if (*at < peer->delivered && peer->delivered > synced)
+        *at = peer->delivered;
+    peer->delivered = *at > peer->delivered ? *at : peer->delivered;
+    return need;
+}
+
+static void carry_out_reply(struct bao_gateway *gateway,
+                            const struct bao_effect *effect,
+                            uint64_t step)
+{
+    const struct bao_operation *operation = effect->operation;
+    struct bao_gateway_peer *peer = bao_gateway_find(gateway, effect->peer);
+    if (peer == NULL)
+        return;
+    struct bao_need need = need_of(gateway, peer, effect, step);
+    bao_gateway_reply(gateway, peer, operation, &need);
+    if (operation->verb == BAO_VERB_HELLO && operation->status == BAOZI_OK)
+        bao_edge_admit(gateway->edge, effect->peer);
+}
+
 static void carry_out_effect(struct bao_gateway *gateway,
-                             const struct bao_effect *effect)
+                             const struct bao_effect *effect,
+                             uint64_t step)
 {
     struct bao_gateway_peer *peer;
     switch (effect->kind) {
-    case BAO_EFFECT_REPLY:
-        peer = bao_gateway_find(gateway, effect->peer);
-        if (peer == NULL)
-            return;
-        bao_gateway_reply(gateway,
-                          peer,
-                          effect->operation,
-                          bao_outbox_mark(effect->wait, effect->level));
-        if (effect->operation->verb == BAO_VERB_HELLO &&
-            effect->operation->status == BAOZI_OK)
-            bao_edge_admit(gateway->edge, effect->peer);
-        return;
+    case BAO_EFFECT_REPLY: carry_out_reply(gateway, effect, step); return;
     case BAO_EFFECT_KEEP: bao_holds_keep(&gateway->holds, effect->hold); return;
     case BAO_EFFECT_DROP: bao_holds_drop(&gateway->holds, effect->hold); return;
     case BAO_EFFECT_CLOSE:
@@ -134,12 +175,14 @@ static void carry_out_effect(struct bao_gateway *gateway,
 
 static void carry_out(struct bao_gateway *gateway, const struct bao_out *out)
 {
+    uint64_t step = 0;
     for (size_t i = 0; i < out->fact_count; i++) {
-        (void)bao_journal_put(gateway->journal, &out->facts[i]);
-        bao_bodies_store(gateway->bodies, &out->facts[i], &gateway->holds);
+        const struct bao_fact *fact = &out->facts[i];
+        step = bao_journal_put(gateway->journal, fact, &gateway->holds);
+        bao_bodies_store(gateway->bodies, fact, &gateway->holds);
     }
     for (size_t i = 0; i < out->effect_count; i++)
-        carry_out_effect(gateway, &out->effects[i]);
+        carry_out_effect(gateway, &out->effects[i], step);
     for (size_t i = 0; i < out->fact_count; i++)
         bao_bodies_drop(gateway->bodies, &out->facts[i]);
 }
@@ -149,6 +192,7 @@ void bao_gateway_command(struct bao_gateway *gateway,
                          const struct bao_command *command)
 {
     struct bao_out out;
+    gateway->now_us = now_us;
     bao_core_step(gateway->core, now_us, command, &out);
     carry_out(gateway, &out);
 }
@@ -156,6 +200,7 @@ void bao_gateway_command(struct bao_gateway *gateway,
 void bao_gateway_tick(struct bao_gateway *gateway, uint64_t now_us)
 {
     struct bao_out out;
+    gateway->now_us = now_us;
     if (bao_core_deadline(gateway->core) > now_us)
         return;
     bao_core_tick(gateway->core, now_us, &out);
@@ -173,6 +218,8 @@ struct arrival {
 };
 
 /* Answers an operation that the core does not get to see. */
+static const struct bao_need now = {.at = {0}};
+
 static void refuse(struct bao_gateway *gateway,
                    struct bao_gateway_peer *peer,
                    const struct bao_operation *operation,
@@ -195,7 +242,7 @@ static void refuse(struct bao_gateway *gateway,
         BAO_SET(&answer, PROTOCOL, protocol, BAO_PROTOCOL_VERSION);
         BAO_SET(&answer, PROTOCOL_MIN, protocol_min, BAO_PROTOCOL_VERSION_MIN);
     }
-    bao_gateway_reply(gateway, peer, &answer, BAO_MARK_NOW);
+    bao_gateway_reply(gateway, peer, &answer, &now);
 }
 
 /* Tells a peer of another protocol version before it is cut. */
@@ -207,7 +254,7 @@ static void refuse_version(struct bao_gateway *gateway,
     BAO_SET(&notice, VERB, verb, BAO_VERB_GONE);
     BAO_SET(&notice, STATUS, status, BAOZI_BAD_VERSION);
     BAO_SET(&notice, ERROR, error, bao_span_text(why));
-    bao_gateway_reply(gateway, peer, &notice, BAO_MARK_NOW);
+    bao_gateway_reply(gateway, peer, &notice, &now);
     strike(gateway, peer, why);
 }
 
@@ -424,12 +471,31 @@ void bao_gateway_event(struct bao_gateway *gateway,
 
 bool bao_gateway_release(struct bao_gateway *gateway)
 {
-    bao_journal_write(gateway->journal);
+    bao_journal_write(gateway->journal,
+                      gateway->now_us,
+                      bao_outbox_wants_sync(&gateway->outbox));
     struct bao_marks marks = bao_journal_marks(gateway->journal);
     bao_outbox_release(&gateway->outbox, &marks);
+    if (bao_journal_failed(gateway->journal) && !gateway->failed)
+        bao_gateway_fail(gateway);
     bao_gateway_send(gateway);
     bao_edge_flush(gateway->edge);
     return bao_bodies_sweep(gateway->bodies);
+}
+
+bool bao_gateway_failed(const struct bao_gateway *gateway)
+{
+    return gateway->failed;
+}
+
+struct bao_bodies *bao_gateway_bodies(struct bao_gateway *gateway)
+{
+    return gateway->bodies;
+}
+
+struct bao_arena *bao_gateway_arena(struct bao_gateway *gateway)
+{
+    return gateway->arena;
 }
 
 /* --- opening and closing --- */

@@ -71,6 +71,16 @@ void bao_gateway_tick(struct bao_gateway *gateway, uint64_t now_us);
  * True if there is more to clean up: come back without sleeping. */
 bool bao_gateway_release(struct bao_gateway *gateway);
 
+/* The journal failed: everybody was told, and nothing more is confirmed. The
+ * broker must end. */
+bool bao_gateway_failed(const struct bao_gateway *gateway);
+
+/* Where the payloads are, for recovery and compaction. */
+struct bao_bodies *bao_gateway_bodies(struct bao_gateway *gateway);
+
+/* Its memory, for what the journal has in flight. */
+struct bao_arena *bao_gateway_arena(struct bao_gateway *gateway);
+
 /* Peers that are connected; bytes of payloads and replies. */
 size_t bao_gateway_peers(const struct bao_gateway *gateway);
 size_t bao_gateway_bytes(const struct bao_gateway *gateway);

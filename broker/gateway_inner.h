@@ -23,6 +23,8 @@ struct bao_gateway_peer {
     uint32_t strikes;
     bool blocked; /* the edge parked something: hold back */
     bool cut;     /* hears nothing any more */
+    /* Its last DELIVER waits for this to be synced: they leave in order. */
+    uint64_t delivered;
 };
 
 struct bao_gateway {
@@ -35,6 +37,8 @@ struct bao_gateway {
     struct bao_holds holds;
     struct bao_journal *journal;
     struct bao_outbox outbox;
+    uint64_t now_us; /* of the last event, tick or command */
+    bool failed;     /* the journal is, and everybody was told */
     struct bao_gateway_peer **peers; /* by the handle's index */
     uint32_t peer_slots;
     size_t peer_count;
@@ -57,12 +61,16 @@ void bao_gateway_cut(struct bao_gateway *gateway,
                      struct bao_gateway_peer *peer,
                      const char *why);
 
-/* Encodes an answer or notice for `peer` and holds it until `mark`. If it has
- * LENGTHS, they are those of the stored bodies of its ids. */
+/* Encodes an answer or notice for `peer` and holds it as long as it needs. If
+ * it has LENGTHS, they are those of the stored bodies of its ids. */
 void bao_gateway_reply(struct bao_gateway *gateway,
                        struct bao_gateway_peer *peer,
                        const struct bao_operation *operation,
-                       enum bao_mark mark);
+                       const struct bao_need *need);
+
+/* The journal failed: every answer that waits for it becomes STORAGE_FAILED,
+ * and so are the requests that wait in the core. */
+void bao_gateway_fail(struct bao_gateway *gateway);
 
 /* Sends what is ready. */
 void bao_gateway_send(struct bao_gateway *gateway);

@@ -46,8 +46,25 @@ static struct outline measure(struct bao_gateway *gateway,
     return outline;
 }
 
-/* Keeps the bodies for the reply, in the order of the lengths. */
-static void keep_bodies(struct bao_gateway *gateway,
+/* What the core handed out cannot be read: better to end than to serve other
+ * bytes, or to let the item vanish. The next start checks the whole log. */
+static void tell_damage(struct bao_gateway *gateway, uint64_t id)
+{
+    uint64_t unused;
+    uint64_t address;
+    const char *why = bao_bodies_damage(gateway->bodies, &unused, &address);
+    BAO_LOG(BAO_LOG_ERROR,
+            bao_event("damaged"),
+            bao_number("item", id & ((UINT64_C(1) << BAO_ID_SHIFT) - 1)),
+            bao_number("queue", id >> BAO_ID_SHIFT),
+            bao_number("address", address),
+            bao_text("why", why));
+    gateway->journal->failed = true;
+}
+
+/* Keeps the bodies for the reply, in the order of the lengths; false if one
+ * is damaged. */
+static bool keep_bodies(struct bao_gateway *gateway,
                         const struct bao_operation *operation,
                         struct bao_reply *reply)
 {
@@ -62,11 +79,17 @@ static void keep_bodies(struct bao_gateway *gateway,
         /* The core counts what the bodies keep: they never disagree. */
         BAO_ASSERT(payload != NULL);
         BAO_ASSERT(payload->bytes == (length & ~BAO_BIG_BIT));
+        payload = bao_bodies_keep(gateway->bodies, payload);
+        if (payload == NULL) {
+            tell_damage(gateway, id_at(operation, i));
+            return false;
+        }
         *body++ = (struct bao_reply_body){
-            .payload = bao_bodies_keep(gateway->bodies, payload),
+            .payload = payload,
             .big = (length & BAO_BIG_BIT) != 0,
         };
     }
+    return true;
 }
 
 /* Encodes into gateway->encoded; the bytes of the operation alone, or none
@@ -99,7 +122,7 @@ static bool overflows(const struct bao_gateway *gateway,
 void bao_gateway_reply(struct bao_gateway *gateway,
                        struct bao_gateway_peer *peer,
                        const struct bao_operation *operation,
-                       enum bao_mark mark)
+                       const struct bao_need *need)
 {
     struct outline outline = {0};
     if (peer->cut)
@@ -122,13 +145,17 @@ void bao_gateway_reply(struct bao_gateway *gateway,
         return;
     }
     memcpy(bao_reply_operation(reply), encoded.data, encoded.bytes);
-    if (outline.bodies > 0)
-        keep_bodies(gateway, operation, reply);
+    memset(bao_reply_bodies(reply),
+           0,
+           outline.bodies * sizeof(struct bao_reply_body));
+    if (outline.bodies > 0 && !keep_bodies(gateway, operation, reply)) {
+        bao_reply_free(&gateway->outbox, reply);
+        return;
+    }
     reply->small_bytes = (uint32_t)outline.small_bytes;
     reply->big_count = outline.big;
     reply->bytes = encoded.bytes + outline.small_bytes + outline.big_bytes;
-    bao_outbox_hold(
-        &gateway->outbox, &peer->box, reply, mark, gateway->journal->position);
+    bao_outbox_hold(&gateway->outbox, &peer->box, reply, need);
     if (overflows(gateway, peer))
         bao_gateway_cut(gateway, peer, "it does not read its replies");
 }

@@ -310,6 +310,8 @@ void bao_log_checkpoint_write(struct bao_log *log, struct bao_span piece);
 /* All pieces were written: makes it durable, then the records and segments
  * before the *previous* checkpoint may go. */
 void bao_log_checkpoint_end(struct bao_log *log);
+/* What was written is no image after all: it is given up. */
+void bao_log_checkpoint_drop(struct bao_log *log);
 enum bao_log_checkpoint_state
 bao_log_checkpoint_state(const struct bao_log *log);
 

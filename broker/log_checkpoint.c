@@ -364,6 +364,12 @@ void bao_log_checkpoint_turn(struct bao_log *log)
     }
 }
 
+void bao_log_checkpoint_drop(struct bao_log *log)
+{
+    BAO_ASSERT(log->checkpoint.state == BAO_LOG_CHECKPOINT_WRITING);
+    log->checkpoint.given_up = true;
+}
+
 enum bao_log_checkpoint_state
 bao_log_checkpoint_state(const struct bao_log *log)
 {

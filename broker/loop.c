@@ -35,6 +35,8 @@ struct loop {
     bool farewell; /* draining, and nothing is leased */
     bool alone;    /* draining, and no session is left */
     bool ended;
+    bool failed; /* the disk did; the last answers are leaving */
+    uint64_t failed_until_us;
 };
 
 /* --- time --- */
@@ -43,6 +45,13 @@ void bao_clock_open(struct bao_clock *clock)
 {
     clock->wall_us = bao_time_wall_us();
     clock->monotonic_us = bao_time_monotonic_us();
+}
+
+void bao_clock_not_before(struct bao_clock *clock, uint64_t now_us)
+{
+    const uint64_t behind_us = bao_clock_now_us(clock);
+    if (behind_us < now_us)
+        clock->wall_us += now_us - behind_us;
 }
 
 uint64_t bao_clock_now_us(const struct bao_clock *clock)
@@ -134,11 +143,16 @@ static bool turn(struct loop *loop)
         bao_gateway_event(gateway, loop->now_us, &event, &work);
         spent = is_spent(loop, &work);
     }
-    bool more = bao_gateway_release(gateway);
+    bool more = bao_disk_turn(loop->config.disk, loop->now_us);
+    more = bao_gateway_release(gateway) || more;
     bao_guard_explain(loop->config.guard,
                       BAO_USE_LEDGER,
                       bao_core_memory_used(loop->config.core) +
                           bao_gateway_bytes(gateway));
+    if (bao_gateway_failed(gateway) && !loop->failed) {
+        loop->failed = true;
+        loop->failed_until_us = loop->now_us + LAST_WORDS_US;
+    }
     return more || spent;
 }
 
@@ -168,6 +182,12 @@ static bool is_drained(struct loop *loop)
     return loop->now_us >= loop->drain_until_us;
 }
 
+/* The disk failed, and the last answers had their time. */
+static bool is_failed(const struct loop *loop)
+{
+    return loop->failed && loop->now_us >= loop->failed_until_us;
+}
+
 /* Sleeps until something is due or comes. False if poll itself failed. */
 static bool wait_for_work(struct loop *loop, bool more)
 {
@@ -175,19 +195,23 @@ static bool wait_for_work(struct loop *loop, bool more)
         {.fd = bao_edge_pollfd(loop->config.edge), .events = POLLIN},
         {.fd = loop->signals, .events = POLLIN},
         {.fd = loop->wall, .events = POLLIN},
+        {.fd = bao_disk_pollfd(loop->config.disk), .events = POLLIN},
     };
     struct timespec timeout = {0};
     uint64_t now_us = bao_clock_now_us(loop->config.clock);
     uint64_t due_us = earlier(bao_core_deadline(loop->config.core),
                               bao_edge_deadline(loop->config.edge));
     due_us = earlier(due_us, loop->wall_look_us);
+    due_us = earlier(due_us, bao_disk_deadline(loop->config.disk));
+    if (loop->failed)
+        due_us = loop->failed_until_us;
     if (loop->draining)
         due_us = earlier(due_us, loop->drain_until_us);
     if (!more && due_us > now_us && !bao_edge_ready(loop->config.edge)) {
         timeout.tv_sec = (time_t)((due_us - now_us) / 1000000);
         timeout.tv_nsec = (long)((due_us - now_us) % 1000000 * 1000);
     }
-    if (ppoll(fds, 3, &timeout, NULL) < 0 && errno != EINTR)
+    if (ppoll(fds, 4, &timeout, NULL) < 0 && errno != EINTR)
         return false;
     /* The clock of the turn: read once. */
     loop->now_us = bao_clock_now_us(loop->config.clock);
@@ -225,7 +249,7 @@ int bao_loop_run(const struct bao_loop_config *config)
     loop.wall_look_us = loop.now_us + WALL_LOOK_US;
     bool good = open_watchers(&loop);
     bool more = true;
-    while (good && !loop.ended && !is_drained(&loop)) {
+    while (good && !loop.ended && !is_drained(&loop) && !is_failed(&loop)) {
         good = wait_for_work(&loop, more);
         more = good && turn(&loop);
     }
@@ -237,5 +261,7 @@ int bao_loop_run(const struct bao_loop_config *config)
     if (!good)
         return bao_complain_errno(
             "baozi-broker", BAO_EXIT_IO, "waiting for events failed", error);
+    if (loop.failed)
+        return BAO_EXIT_IO;
     return loop.ended ? BAO_EXIT_SIGNAL + loop.ended_by : BAO_EXIT_OK;
 }

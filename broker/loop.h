@@ -13,7 +13,7 @@
 #ifndef BAO_LOOP_H
 #define BAO_LOOP_H
 
-#include "broker/gateway.h"
+#include "broker/disk.h"
 #include "broker/guard.h"
 
 /* Caps of one turn (architecture section 3). */
@@ -30,6 +30,8 @@ struct bao_clock {
 };
 
 void bao_clock_open(struct bao_clock *clock);
+/* It goes on from `now_us` at least: what was logged is not in the future. */
+void bao_clock_not_before(struct bao_clock *clock, uint64_t now_us);
 uint64_t bao_clock_now_us(const struct bao_clock *clock);
 /* The wall clock less broker time. */
 int64_t bao_clock_wall_offset_us(const struct bao_clock *clock);
@@ -39,6 +41,7 @@ struct bao_loop_config {
     struct bao_core *core;
     struct bao_gateway *gateway;
     struct bao_guard *guard; /* told what memory is used for; or NULL */
+    struct bao_disk *disk;   /* without a log in it: in memory */
     const struct bao_clock *clock;
     /* Asked at SIGHUP; answers the new grace. */
     uint64_t (*reload)(void *context);
@@ -47,7 +50,7 @@ struct bao_loop_config {
 };
 
 /* Runs until a signal ends it; the exit code: 0 after a drain, 128 + the
- * signal if it was told twice, 74 if a system call failed. */
+ * signal if it was told twice, 74 if a system call or the disk failed. */
 int bao_loop_run(const struct bao_loop_config *config);
 
 #endif

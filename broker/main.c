@@ -38,6 +38,7 @@ struct broker {
     struct bao_clock clock;
     struct bao_journal journal;
     struct bao_guard *guard;
+    struct bao_disk disk;
     struct bao_edge *edge;
     struct bao_core *core;
     struct bao_gateway *gateway;
@@ -102,6 +103,11 @@ static uint64_t start_first_n(uint64_t wall_us)
     return wall_us % MINUTE_US << 14;
 }
 
+static bool has_disk(const struct broker *broker)
+{
+    return broker->config.data != NULL;
+}
+
 static bool open_core(struct broker *broker)
 {
     const uint64_t wall_us = bao_time_wall_us();
@@ -120,15 +126,18 @@ static bool open_core(struct broker *broker)
     struct bao_core_config config = {
         .memory = broker->core_memory,
         .memory_bytes = broker->core_bytes,
-        .body_bytes_max = two_fifths(limit),
+        /* With a data directory the disk has the payloads. */
+        .body_bytes_max = has_disk(broker) ? UINT64_MAX / 2 : two_fifths(limit),
+        .unlogged_bytes_max = two_fifths(limit),
         .parked_bytes_max = parked_bytes_max(limit),
-        .now_us = bao_clock_now_us(&broker->clock),
+        /* A log tells the time it was written. */
+        .now_us = has_disk(broker) ? 0 : bao_clock_now_us(&broker->clock),
         .wall_offset_us = bao_clock_wall_offset_us(&broker->clock),
         .epoch = start_epoch(wall_us),
-        .first_n = start_first_n(wall_us),
+        .first_n = has_disk(broker) ? 0 : start_first_n(wall_us),
         .boot = bao_random_number(),
         .seed = bao_random_number(),
-        .level = bao_journal_level(&broker->journal),
+        .level = has_disk(broker) ? BAO_LEVEL_DISK : BAO_LEVEL_MEMORY,
         .resume_grace_ms = (uint32_t)broker->config.resume_grace_ms,
     };
     return bao_core_open(&config, &broker->core) == BAOZI_OK;
@@ -178,6 +187,36 @@ static bool open_edge(struct broker *broker, int *exit_code)
     return false;
 }
 
+/* The log is applied; from here on it is written. The epoch of this start is
+ * on the disk before anybody is answered, so that no token comes twice. */
+static bool recover(struct broker *broker, int *exit_code)
+{
+    struct bao_core *core = broker->core;
+    struct bao_disk *disk = &broker->disk;
+    struct bao_bodies *bodies = bao_gateway_bodies(broker->gateway);
+    if (!bao_disk_recover(disk, core, bodies, exit_code))
+        return false;
+    bao_clock_not_before(&broker->clock, bao_core_now_us(core));
+    const uint64_t now_us = bao_clock_now_us(&broker->clock);
+    bao_core_recovered(core, now_us, bao_clock_wall_offset_us(&broker->clock));
+    if (!bao_disk_serve(disk,
+                        &broker->journal,
+                        bao_gateway_arena(broker->gateway),
+                        two_fifths(broker->config.memory_bytes),
+                        now_us,
+                        exit_code))
+        return false;
+    bao_gateway_tick(broker->gateway, now_us);
+    if (bao_disk_settle(disk, now_us))
+        return true;
+    *exit_code = bao_complain(PROGRAM,
+                              BAO_EXIT_IO,
+                              "cannot write the log",
+                              bao_log_failure(disk->log),
+                              "mend the disk, or name another --data");
+    return false;
+}
+
 static bool open_broker(struct broker *broker, int *exit_code)
 {
     bao_clock_open(&broker->clock);
@@ -185,8 +224,11 @@ static bool open_broker(struct broker *broker, int *exit_code)
     bool guarded = open_guard(broker);
     if (guarded && !open_edge(broker, exit_code))
         return false;
+    if (guarded && has_disk(broker) &&
+        !bao_disk_open(&broker->disk, broker->config.data, exit_code))
+        return false;
     if (guarded && open_core(broker) && open_gateway(broker))
-        return true;
+        return !has_disk(broker) || recover(broker, exit_code);
     *exit_code = bao_complain(PROGRAM,
                               BAO_EXIT_IO,
                               "cannot reserve memory",
@@ -195,15 +237,26 @@ static bool open_broker(struct broker *broker, int *exit_code)
     return false;
 }
 
-static void close_broker(struct broker *broker)
+/* The exit code is worse if the log could not be closed. */
+static int close_broker(struct broker *broker, int exit_code)
 {
+    const bool drained = exit_code == BAO_EXIT_OK;
+    const uint64_t now_us = bao_clock_now_us(&broker->clock);
+    if (!bao_disk_close(&broker->disk, drained, now_us) && drained)
+        exit_code = bao_complain(PROGRAM,
+                                 BAO_EXIT_IO,
+                                 "the log was not closed well",
+                                 "its last write or sync failed",
+                                 "look at the disk before the next start");
     bao_gateway_close(broker->gateway);
     bao_edge_zmq_close(broker->edge, LINGER_MS);
     bao_guard_close(broker->guard);
+    bao_journal_close(&broker->journal);
     if (broker->core_memory != NULL) {
         BAO_UNPOISON(broker->core_memory, broker->core_bytes);
         (void)munmap(broker->core_memory, broker->core_bytes);
     }
+    return exit_code;
 }
 
 /* --- what it says --- */
@@ -217,12 +270,21 @@ static void say_start(const struct broker *broker)
             bao_text("version", BAOZI_VERSION),
             bao_number("pid", (uint64_t)getpid()),
             bao_text("memory_limit", memory));
-    BAO_LOG(BAO_LOG_INFO,
-            bao_event("durability"),
-            bao_text("level", "memory"),
-            bao_text("meaning",
-                     "queues live in this process only: a restart loses "
-                     "them"));
+    if (has_disk(broker))
+        BAO_LOG(BAO_LOG_INFO,
+                bao_event("durability"),
+                bao_text("level", "disk"),
+                bao_text("data", broker->config.data),
+                bao_text("meaning",
+                         "what is confirmed is synced to the disk; a restart "
+                         "finds it there"));
+    else
+        BAO_LOG(BAO_LOG_INFO,
+                bao_event("durability"),
+                bao_text("level", "memory"),
+                bao_text("meaning",
+                         "queues live in this process only: a restart loses "
+                         "them"));
     BAO_LOG(BAO_LOG_INFO, bao_event("http"), bao_text("address", "off"));
 }
 
@@ -291,6 +353,7 @@ int main(int argc, char **argv)
             .core = broker.core,
             .gateway = broker.gateway,
             .guard = broker.guard,
+            .disk = &broker.disk,
             .clock = &broker.clock,
             .reload = reload,
             .context = &broker,
@@ -303,7 +366,7 @@ int main(int argc, char **argv)
                 bao_event("end"),
                 bao_number("exit_code", (uint64_t)exit_code));
     }
-    close_broker(&broker);
+    exit_code = close_broker(&broker, exit_code);
     bao_config_close(&broker.config);
     return exit_code;
 }

@@ -44,18 +44,33 @@ void bao_outbox_peer_close(struct bao_outbox *outbox,
         bao_list_remove(&outbox->dirty, &peer->dirty);
 }
 
-enum bao_mark bao_outbox_mark(enum bao_wait wait, enum bao_level level)
+static uint64_t later(uint64_t a, uint64_t b)
 {
-    if (wait == BAO_WAIT_NONE)
-        return BAO_MARK_NOW;
+    return a > b ? a : b;
+}
+
+struct bao_need bao_outbox_need(enum bao_wait wait,
+                                enum bao_level level,
+                                const struct bao_depends *on)
+{
+    struct bao_need need = {.at = {0}};
+    uint64_t facts = on->queue;
+    if (wait == BAO_WAIT_NONE || level <= BAO_LEVEL_MEMORY)
+        return need;
+    if (wait == BAO_WAIT_LEVEL)
+        facts = later(on->step, on->queue);
+    if (wait == BAO_WAIT_LEASE)
+        facts = level == BAO_LEVEL_DISK ? on->puts : on->step;
+    if (wait == BAO_WAIT_LEASE && level == BAO_LEVEL_DISK)
+        need.at[BAO_MARK_WRITTEN] = on->step;
     switch (level) {
     case BAO_LEVEL_DEFAULT:
-    case BAO_LEVEL_MEMORY: return BAO_MARK_NOW;
-    case BAO_LEVEL_OS: return BAO_MARK_WRITTEN;
-    case BAO_LEVEL_DISK: return BAO_MARK_SYNCED;
-    case BAO_LEVEL_QUORUM: return BAO_MARK_COMMITTED;
+    case BAO_LEVEL_MEMORY: break;
+    case BAO_LEVEL_OS: need.at[BAO_MARK_WRITTEN] = facts; break;
+    case BAO_LEVEL_DISK: need.at[BAO_MARK_SYNCED] = facts; break;
+    case BAO_LEVEL_QUORUM: need.at[BAO_MARK_COMMITTED] = facts; break;
     }
-    return BAO_MARK_COMMITTED;
+    return need;
 }
 
 struct bao_reply *bao_reply_new(struct bao_outbox *outbox,
@@ -91,23 +106,47 @@ static void make_ready(struct bao_outbox *outbox, struct bao_reply *reply)
     bao_outbox_again(outbox, reply->peer);
 }
 
-void bao_outbox_hold(struct bao_outbox *outbox,
-                     struct bao_outbox_peer *peer,
-                     struct bao_reply *reply,
-                     enum bao_mark mark,
-                     uint64_t position)
+/* Puts it where the strongest mark that it still needs is waited for; ready
+ * if there is none. Positions of one list grow; most come at its end. */
+static void place(struct bao_outbox *outbox, struct bao_reply *reply)
 {
-    reply->peer = peer;
-    reply->mark = mark;
-    reply->position = position;
-    peer->bytes += reply->bytes;
-    outbox->bytes += reply->bytes;
-    if (mark == BAO_MARK_NOW) {
+    int mark = BAO_MARK_COUNT - 1;
+    while (mark >= 0 && reply->need.at[mark] == 0)
+        mark--;
+    if (mark < 0) {
         make_ready(outbox, reply);
         return;
     }
-    bao_list_push(&peer->waiting, &reply->own);
-    bao_list_push(&outbox->held[mark], &reply->held);
+    struct bao_list *held = &outbox->held[mark];
+    struct bao_link *before = &held->head;
+    while (before->previous != &held->head &&
+           BAO_OF(before->previous, struct bao_reply, held)->need.at[mark] >
+               reply->need.at[mark])
+        before = before->previous;
+    reply->mark = (enum bao_mark)mark;
+    bao_list_push(&reply->peer->waiting, &reply->own);
+    if (before == &held->head)
+        bao_list_push(held, &reply->held);
+    else
+        bao_list_insert_before(held, before, &reply->held);
+}
+
+void bao_outbox_hold(struct bao_outbox *outbox,
+                     struct bao_outbox_peer *peer,
+                     struct bao_reply *reply,
+                     const struct bao_need *need)
+{
+    reply->peer = peer;
+    reply->need = *need;
+    peer->bytes += reply->bytes;
+    outbox->bytes += reply->bytes;
+    place(outbox, reply);
+}
+
+bool bao_outbox_wants_sync(const struct bao_outbox *outbox)
+{
+    return outbox->held[BAO_MARK_SYNCED].count > 0 ||
+           outbox->held[BAO_MARK_COMMITTED].count > 0;
 }
 
 static void release(struct bao_outbox *outbox, enum bao_mark mark, uint64_t to)
@@ -115,20 +154,24 @@ static void release(struct bao_outbox *outbox, enum bao_mark mark, uint64_t to)
     struct bao_link *link;
     while ((link = bao_list_first(&outbox->held[mark])) != NULL) {
         struct bao_reply *reply = BAO_OF(link, struct bao_reply, held);
-        if (reply->position > to)
+        if (reply->need.at[mark] > to)
             return;
         bao_list_remove(&outbox->held[mark], link);
         bao_list_remove(&reply->peer->waiting, &reply->own);
-        make_ready(outbox, reply);
+        reply->need.at[mark] = 0;
+        place(outbox, reply);
     }
 }
 
 void bao_outbox_release(struct bao_outbox *outbox,
                         const struct bao_marks *marks)
 {
+    /* What was synced may still have to be written: its turn comes last, and
+     * once more. */
     release(outbox, BAO_MARK_WRITTEN, marks->written);
-    release(outbox, BAO_MARK_SYNCED, marks->synced);
     release(outbox, BAO_MARK_COMMITTED, marks->committed);
+    release(outbox, BAO_MARK_SYNCED, marks->synced);
+    release(outbox, BAO_MARK_WRITTEN, marks->written);
 }
 
 struct bao_outbox_peer *bao_outbox_next(struct bao_outbox *outbox)

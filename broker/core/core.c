@@ -47,6 +47,9 @@ static void defaults(struct bao_core_config *config)
         or_default(config->resume_grace_ms, BAO_RESUME_GRACE_MS);
     config->sessions_max = or_default(config->sessions_max, BAO_SESSIONS_MAX);
     config->queues_max = or_default(config->queues_max, BAO_QUEUES_MAX);
+    if (config->unlogged_bytes_max == 0) {
+        config->unlogged_bytes_max = config->body_bytes_max;
+    }
     if (config->level == BAO_LEVEL_DEFAULT) {
         config->level = BAO_LEVEL_MEMORY;
     }
@@ -477,6 +480,7 @@ void bao_core_recovered(struct bao_core *core,
     core->opened_us = now_us;
     core->config.wall_offset_us = wall_offset_us;
     core->config.epoch = core->epoch + 1;
+    core->awake = true;
 }
 
 uint64_t bao_core_now_us(const struct bao_core *core)

@@ -24,7 +24,8 @@ struct bao_core;
 struct bao_core_config {
     void *memory; /* 4096-aligned, lent for the core's life */
     size_t memory_bytes;
-    uint64_t body_bytes_max; /* payload bytes it may let in */
+    uint64_t body_bytes_max;     /* payload bytes it may let in */
+    uint64_t unlogged_bytes_max; /* of these, into memory queues; 0 = all */
     uint64_t parked_bytes_max;
     uint64_t now_us;
     int64_t wall_offset_us; /* wall clock - broker time */

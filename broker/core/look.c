@@ -413,7 +413,8 @@ void bao_broker(struct bao_core *core, const struct bao_call *call)
     BAO_SET(op,
             LIMIT,
             limit,
-            (core->config.memory_bytes + core->config.body_bytes_max) >> 20);
+            (core->config.memory_bytes + core->config.unlogged_bytes_max) >>
+                20);
     BAO_SET(op, LEVEL, level, (uint64_t)core->config.level);
     BAO_SET(op, STATE, state, core->draining ? 1 : 0);
 }

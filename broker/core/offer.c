@@ -224,7 +224,9 @@ enum baozi_status bao_offer_admit(struct bao_core *core,
                            "repeat");
         return BAOZI_QUOTA;
     }
-    if (core->body_bytes + bytes > core->config.body_bytes_max) {
+    if (core->body_bytes + bytes > core->config.body_bytes_max ||
+        (!queue->logged &&
+         core->unlogged_bytes + bytes > core->config.unlogged_bytes_max)) {
         *why = BAO_LITERAL("the broker's room for payloads is full; settle "
                            "items, then repeat");
         return BAOZI_QUOTA;

@@ -48,6 +48,7 @@ struct bao_outcome *bao_outcome_make(struct bao_core *core,
     outcome->result = result->hold != 0;
     outcome->result_bytes = result->bytes;
     core->body_bytes += result->bytes;
+    core->unlogged_bytes += item->queue->logged ? 0 : result->bytes;
     core->digest += bao_digest_outcome(outcome);
     if ((item->flags & BAO_ITEM_WANT_RESULT) != 0 && item->tally != NULL) {
         bao_outcome_own(core, outcome, item->tally);
@@ -77,6 +78,7 @@ void bao_outcome_forget(struct bao_core *core, struct bao_outcome *outcome)
     core->digest -= bao_digest_outcome(outcome);
     BAO_ASSERT(core->body_bytes >= outcome->result_bytes);
     core->body_bytes -= outcome->result_bytes;
+    core->unlogged_bytes -= outcome->queue->logged ? 0 : outcome->result_bytes;
     bao_table_remove(&core->outcomes, &outcome->by_id);
     bao_list_remove(&outcome->queue->outcomes, &outcome->of_queue);
     if (owner != NULL) {

@@ -407,6 +407,7 @@ struct bao_core {
     uint64_t live_sessions;
     uint64_t dead_answers;         /* kept by dead sessions */
     uint64_t body_bytes;           /* of all payloads */
+    uint64_t unlogged_bytes;       /* of these, in memory queues */
     uint64_t log_room;             /* bytes that puts may log (volatile) */
     uint64_t parked_bytes;         /* (volatile) */
     struct bao_session *last_peer; /* a cache */

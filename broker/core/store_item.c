@@ -25,6 +25,19 @@ static struct bao_item *item_of(struct bao_core *core, uint64_t id)
     return item;
 }
 
+static void bytes_come(struct bao_core *core, const struct bao_item *item)
+{
+    core->body_bytes += item->bytes;
+    core->unlogged_bytes += item->queue->logged ? 0 : item->bytes;
+}
+
+static void bytes_go(struct bao_core *core, const struct bao_item *item)
+{
+    BAO_ASSERT(core->body_bytes >= item->bytes);
+    core->body_bytes -= item->bytes;
+    core->unlogged_bytes -= item->queue->logged ? 0 : item->bytes;
+}
+
 static void counts_change(struct bao_core *core,
                           struct bao_queue *queue,
                           uint64_t *count,
@@ -132,7 +145,7 @@ static void put_one(struct bao_core *core,
     if (batch->noted) {
         batch_note(core, item, fact, batch);
     }
-    core->body_bytes += item->bytes;
+    bytes_come(core, item);
     bao_item_move(
         core, item, item->due_us == 0 ? BAO_STATE_READY : BAO_STATE_DELAYED);
     core->digest += bao_digest_item(item);
@@ -286,8 +299,7 @@ void bao_store_taken(struct bao_core *core, const struct bao_fact *fact)
         core->digest -= bao_digest_item(item);
         bao_lease_end(core, item, true);
         bao_item_move(core, item, BAO_STATE_TAKEN);
-        BAO_ASSERT(core->body_bytes >= item->bytes);
-        core->body_bytes -= item->bytes;
+        bytes_go(core, item);
         queue->bytes[BAO_STATE_TAKEN] -= item->bytes;
         item->bytes = 0;
         item->header_bytes = 0;
@@ -400,8 +412,7 @@ void bao_store_settled(struct bao_core *core, const struct bao_fact *fact)
             bao_lease_end(core, item, fact->state == BAO_STATE_DONE);
         }
         doomed_set(item, false);
-        BAO_ASSERT(core->body_bytes >= item->bytes);
-        core->body_bytes -= item->bytes;
+        bytes_go(core, item);
         bao_item_move(core, item, BAO_STATE_NONE);
         keep_outcome(core, item, fact, (enum bao_state)fact->state, NULL);
         uncount(core, item, ending, NULL);
@@ -454,8 +465,7 @@ void bao_store_dead_forgotten(struct bao_core *core,
         struct bao_item *item = item_of(core, fact->ids[i]);
         BAO_ASSERT(item->state == BAO_STATE_DEAD);
         core->digest -= bao_digest_item(item);
-        BAO_ASSERT(core->body_bytes >= item->bytes);
-        core->body_bytes -= item->bytes;
+        bytes_go(core, item);
         bao_item_move(core, item, BAO_STATE_NONE);
         bao_item_free(core, item);
     }

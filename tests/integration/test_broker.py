@@ -96,9 +96,9 @@ def _():
     equal(broker.stop(), 0, "exit code")
 
 
-@test("[S9] --data and --http are refused as long as they do not exist")
+@test("[S9] --data with --memory is refused, as is --http until it exists")
 def _():
-    contains(refused("--data", path("d")), "memory")
+    contains(refused("--data", path("d"), "--memory"), "exclude")
     contains(refused("--http", "127.0.0.1:0"), "--http off")
 
 

@@ -51,6 +51,12 @@ void bao_core_tick(struct bao_core *core, uint64_t now_us, struct bao_out *out)
     hand_out(out);
 }
 
+uint64_t bao_core_waiting(const struct bao_core *core)
+{
+    (void)core;
+    return 0;
+}
+
 uint64_t bao_core_deadline(const struct bao_core *core)
 {
     (void)core;

@@ -195,7 +195,7 @@ static void test_config__a_bad_file_is_refused(void **state)
 static void test_config__what_is_not_there_yet_is_refused(void **state)
 {
     (void)state;
-    refused(READ("--data", "/tmp/x"), "--data");
+    refused(READ("--data", "x", "--memory"), "--data");
     refused(READ("--http", "127.0.0.1:22695"), "--http");
     assert_int_equal(READ("--nonsense"), BAO_EXIT_USAGE);
     assert_int_equal(READ("--memory-limit", "1MiB"), BAO_EXIT_USAGE);

@@ -33,14 +33,23 @@ static void world_close(void)
     free(world.memory);
 }
 
-static void
-hold(unsigned peer, uint8_t what, enum bao_mark mark, uint64_t position)
+enum { MARK_NOW = BAO_MARK_COUNT };
+
+static void hold_need(unsigned peer, uint8_t what, struct bao_need need)
 {
     struct bao_reply *reply = bao_reply_new(&world.outbox, 1, 0);
     assert_non_null(reply);
     *bao_reply_operation(reply) = what;
     reply->bytes = 1;
-    bao_outbox_hold(&world.outbox, &world.peers[peer], reply, mark, position);
+    bao_outbox_hold(&world.outbox, &world.peers[peer], reply, &need);
+}
+
+static void hold(unsigned peer, uint8_t what, int mark, uint64_t position)
+{
+    struct bao_need need = {.at = {0}};
+    if (mark != MARK_NOW)
+        need.at[mark] = position;
+    hold_need(peer, what, need);
 }
 
 /* Takes what is ready of a peer, as letters. */
@@ -67,7 +76,7 @@ static void test_outbox__a_reply_leaves_when_its_mark_has_passed(void **state)
 {
     (void)state;
     world_open();
-    hold(0, 'n', BAO_MARK_NOW, 5);
+    hold(0, 'n', MARK_NOW, 5);
     hold(0, 'w', BAO_MARK_WRITTEN, 5);
     hold(0, 's', BAO_MARK_SYNCED, 5);
     hold(0, 'c', BAO_MARK_COMMITTED, 5);
@@ -103,9 +112,9 @@ static void test_outbox__a_peer_is_listed_once_until_it_is_taken(void **state)
 {
     (void)state;
     world_open();
-    hold(0, 'a', BAO_MARK_NOW, 1);
-    hold(0, 'b', BAO_MARK_NOW, 1);
-    hold(1, 'c', BAO_MARK_NOW, 1);
+    hold(0, 'a', MARK_NOW, 1);
+    hold(0, 'b', MARK_NOW, 1);
+    hold(1, 'c', MARK_NOW, 1);
     assert_ptr_equal(bao_outbox_next(&world.outbox), &world.peers[0]);
     assert_ptr_equal(bao_outbox_next(&world.outbox), &world.peers[1]);
     assert_null(bao_outbox_next(&world.outbox));
@@ -120,7 +129,7 @@ static void test_outbox__a_peer_that_goes_takes_its_replies_along(void **state)
 {
     (void)state;
     world_open();
-    hold(0, 'a', BAO_MARK_NOW, 1);
+    hold(0, 'a', MARK_NOW, 1);
     hold(0, 'b', BAO_MARK_SYNCED, 1);
     hold(1, 'c', BAO_MARK_SYNCED, 1);
     hold(0, 'd', BAO_MARK_SYNCED, 2);
@@ -132,25 +141,81 @@ static void test_outbox__a_peer_that_goes_takes_its_replies_along(void **state)
     world_close();
 }
 
+/* A lease of an item whose put came before other puts: its place in the line
+ * is that of the put. */
+static void
+test_outbox__positions_of_one_mark_need_not_come_in_order(void **state)
+{
+    (void)state;
+    world_open();
+    hold(0, 'c', BAO_MARK_SYNCED, 9);
+    hold(0, 'b', BAO_MARK_SYNCED, 5);
+    hold(0, 'd', BAO_MARK_SYNCED, 9);
+    hold(0, 'a', BAO_MARK_SYNCED, 2);
+    marks(9, 5, 0);
+    assert_string_equal(ready(0), "ab");
+    marks(9, 9, 0);
+    assert_string_equal(ready(0), "cd");
+    world_close();
+}
+
+static void test_outbox__a_reply_may_need_two_marks(void **state)
+{
+    (void)state;
+    world_open();
+    const struct bao_need need = {
+        .at = {[BAO_MARK_WRITTEN] = 7, [BAO_MARK_SYNCED] = 3}};
+    hold_need(0, 'a', need);
+    hold_need(0, 'b', need);
+    assert_true(bao_outbox_wants_sync(&world.outbox));
+    marks(6, 6, 0);
+    assert_string_equal(ready(0), "");
+    assert_false(bao_outbox_wants_sync(&world.outbox));
+    marks(7, 6, 0);
+    assert_string_equal(ready(0), "ab");
+    hold_need(0, 'c', need);
+    marks(8, 2, 0);
+    assert_string_equal(ready(0), "");
+    marks(8, 8, 0);
+    assert_string_equal(ready(0), "c");
+    world_close();
+}
+
+static void expect_need(enum bao_wait wait,
+                        enum bao_level level,
+                        uint64_t written,
+                        uint64_t synced,
+                        uint64_t committed)
+{
+    const struct bao_depends on = {.step = 30, .queue = 20, .puts = 10};
+    struct bao_need need = bao_outbox_need(wait, level, &on);
+    assert_int_equal(need.at[BAO_MARK_WRITTEN], written);
+    assert_int_equal(need.at[BAO_MARK_SYNCED], synced);
+    assert_int_equal(need.at[BAO_MARK_COMMITTED], committed);
+}
+
 /* Architecture section 2: what waits for what. */
 static void test_outbox__what_waits_for_what(void **state)
 {
     (void)state;
-    const enum bao_wait waits[] = {
-        BAO_WAIT_LEVEL, BAO_WAIT_LEASE, BAO_WAIT_SEEN};
     for (int level = BAO_LEVEL_MEMORY; level <= BAO_LEVEL_QUORUM; level++)
-        assert_int_equal(bao_outbox_mark(BAO_WAIT_NONE, (enum bao_level)level),
-                         BAO_MARK_NOW);
-    for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(bao_outbox_mark(waits[i], BAO_LEVEL_MEMORY),
-                         BAO_MARK_NOW);
-        assert_int_equal(bao_outbox_mark(waits[i], BAO_LEVEL_OS),
-                         BAO_MARK_WRITTEN);
-        assert_int_equal(bao_outbox_mark(waits[i], BAO_LEVEL_DISK),
-                         BAO_MARK_SYNCED);
-        assert_int_equal(bao_outbox_mark(waits[i], BAO_LEVEL_QUORUM),
-                         BAO_MARK_COMMITTED);
-    }
+        expect_need(BAO_WAIT_NONE, (enum bao_level)level, 0, 0, 0);
+    for (int wait = BAO_WAIT_NONE; wait <= BAO_WAIT_SEEN; wait++)
+        expect_need((enum bao_wait)wait, BAO_LEVEL_MEMORY, 0, 0, 0);
+    expect_need(BAO_WAIT_LEVEL, BAO_LEVEL_OS, 30, 0, 0);
+    expect_need(BAO_WAIT_LEASE, BAO_LEVEL_OS, 30, 0, 0);
+    expect_need(BAO_WAIT_SEEN, BAO_LEVEL_OS, 20, 0, 0);
+    expect_need(BAO_WAIT_LEVEL, BAO_LEVEL_DISK, 0, 30, 0);
+    expect_need(BAO_WAIT_LEASE, BAO_LEVEL_DISK, 30, 10, 0);
+    expect_need(BAO_WAIT_SEEN, BAO_LEVEL_DISK, 0, 20, 0);
+    expect_need(BAO_WAIT_LEVEL, BAO_LEVEL_QUORUM, 0, 0, 30);
+    expect_need(BAO_WAIT_LEASE, BAO_LEVEL_QUORUM, 0, 0, 30);
+    expect_need(BAO_WAIT_SEEN, BAO_LEVEL_QUORUM, 0, 0, 20);
+    /* A duplicate's answer waits like the first one's, without a fact. */
+    const struct bao_depends again = {.queue = 20};
+    struct bao_need need =
+        bao_outbox_need(BAO_WAIT_LEVEL, BAO_LEVEL_DISK, &again);
+    assert_int_equal(need.at[BAO_MARK_SYNCED], 20);
 }
 
 static void test_journal__marks_move_when_the_turn_is_written(void **state)
@@ -160,14 +225,14 @@ static void test_journal__marks_move_when_the_turn_is_written(void **state)
     struct bao_fact fact = {.kind = BAO_FACT_EPOCH};
     bao_journal_open(&journal);
     assert_int_equal(bao_journal_level(&journal), BAO_LEVEL_MEMORY);
-    assert_int_equal(bao_journal_put(&journal, &fact), 1);
-    assert_int_equal(bao_journal_put(&journal, &fact), 2);
+    assert_int_equal(bao_journal_put(&journal, &fact, NULL), 1);
+    assert_int_equal(bao_journal_put(&journal, &fact, NULL), 2);
     assert_int_equal(bao_journal_marks(&journal).written, 0);
-    bao_journal_write(&journal);
+    bao_journal_write(&journal, 0, true);
     assert_int_equal(bao_journal_marks(&journal).written, 2);
     assert_int_equal(bao_journal_marks(&journal).synced, 2);
     assert_int_equal(bao_journal_marks(&journal).committed, 2);
-    assert_int_equal(bao_journal_put(&journal, &fact), 3);
+    assert_int_equal(bao_journal_put(&journal, &fact, NULL), 3);
     assert_int_equal(bao_journal_marks(&journal).written, 2);
 }
 
@@ -176,6 +241,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_outbox__a_reply_leaves_when_its_mark_has_passed),
         cmocka_unit_test(test_outbox__replies_of_one_mark_leave_in_order),
+        cmocka_unit_test(
+            test_outbox__positions_of_one_mark_need_not_come_in_order),
+        cmocka_unit_test(test_outbox__a_reply_may_need_two_marks),
         cmocka_unit_test(test_outbox__a_peer_is_listed_once_until_it_is_taken),
         cmocka_unit_test(test_outbox__a_peer_that_goes_takes_its_replies_along),
         cmocka_unit_test(test_outbox__what_waits_for_what),

@@ -1,0 +1,341 @@
+/*
+ * disk.c - see disk.h.
+ */
+#include "broker/disk.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "broker/core/image.h"
+#include "broker/recover.h"
+#include "common/check.h"
+#include "common/log.h"
+#include "common/random.h"
+#include "common/time.h"
+
+#define PROGRAM       "baozi-broker"
+#define SETTLE_MS     1
+#define SLICE_RECORDS 2048u /* of a checkpoint, a turn */
+
+static bool refuse(const struct bao_problem *problem, int *exit_code)
+{
+    *exit_code = bao_problem_print(problem, PROGRAM);
+    return false;
+}
+
+bool bao_disk_open(struct bao_disk *disk, const char *folder, int *exit_code)
+{
+    struct bao_problem problem;
+    if (bao_storage_open(folder, &disk->storage, &problem) != BAOZI_OK)
+        return refuse(&problem, exit_code);
+    disk->locked = true;
+    if (bao_log_threads_open(&disk->threads) != BAOZI_OK) {
+        *exit_code = bao_complain_errno(
+            PROGRAM, BAO_EXIT_IO, "cannot start the log's threads", errno);
+        return false;
+    }
+    struct bao_log_config config = {.storage = &disk->storage,
+                                    .folder = folder,
+                                    .executor =
+                                        bao_log_threads_executor(disk->threads),
+                                    .seed = bao_random_number()};
+    if (bao_log_open(&config, &disk->log, &disk->report) != BAOZI_OK) {
+        disk->log = NULL;
+        return refuse(&disk->report.problem, exit_code);
+    }
+    if (bao_log_record_bytes_max(disk->log) >=
+        BAO_ITEM_BYTES_MAX + BAO_ITEM_HEADER_BYTES_MAX)
+        return true;
+    *exit_code = bao_complain(PROGRAM,
+                              BAO_EXIT_CONFIGURATION,
+                              "the segments of this data directory are too "
+                              "small",
+                              "an item of 32 MiB does not fit into one",
+                              "begin a new data directory");
+    return false;
+}
+
+static void say_recovered(const struct bao_disk *disk,
+                          const struct bao_recovery *recovery,
+                          uint64_t begin_us)
+{
+    const struct bao_log_report *report = &disk->report;
+    BAO_LOG(BAO_LOG_INFO,
+            bao_event("recovered"),
+            bao_number("facts", recovery->facts),
+            bao_number("payloads", bao_bodies_count(disk->bodies)),
+            bao_number("ms", (bao_time_monotonic_us() - begin_us) / 1000));
+    if (report->torn_bytes > 0)
+        BAO_LOG(BAO_LOG_WARNING,
+                bao_event("torn_tail"),
+                bao_number("bytes", report->torn_bytes),
+                bao_number("records", report->torn_records),
+                bao_text("meaning",
+                         "written when the broker or the machine died, never "
+                         "confirmed as synced; cut"));
+}
+
+bool bao_disk_recover(struct bao_disk *disk,
+                      struct bao_core *core,
+                      struct bao_bodies *bodies,
+                      int *exit_code)
+{
+    const uint64_t begin_us = bao_time_monotonic_us();
+    struct bao_recovery recovery = {.log = disk->log,
+                                    .core = core,
+                                    .bodies = bodies,
+                                    .report = &disk->report,
+                                    .last_index =
+                                        disk->report.checkpoint_index};
+    disk->core = core;
+    disk->bodies = bodies;
+    if (bao_recover(&recovery) != BAOZI_OK)
+        return refuse(&disk->report.problem, exit_code);
+    disk->last_index = recovery.last_index;
+    if (!disk->report.fresh)
+        say_recovered(disk, &recovery, begin_us);
+    return true;
+}
+
+static void move(void *context, const struct bao_log_record *record)
+{
+    struct bao_disk *disk = context;
+    bao_bodies_move(disk->bodies, record);
+}
+
+static void damaged(void *context, const struct bao_log_report *report)
+{
+    (void)context;
+    BAO_LOG(BAO_LOG_ERROR,
+            bao_event("damaged"),
+            bao_text("file", report->file),
+            bao_number("offset", report->offset),
+            bao_number("queue", report->queue),
+            bao_text("meaning",
+                     "found while reading the log again; `baozi log verify` "
+                     "tells more, and the next start would refuse"));
+}
+
+bool bao_disk_serve(struct bao_disk *disk,
+                    struct bao_journal *journal,
+                    struct bao_arena *arena,
+                    size_t hot_bytes,
+                    uint64_t now_us,
+                    int *exit_code)
+{
+    const struct bao_log_owner owner = {
+        .context = disk, .move = move, .damaged = damaged};
+    bao_log_serve(disk->log, &owner, now_us);
+    if (bao_journal_open_log(journal, disk->log, arena, disk->last_index) !=
+        BAOZI_OK) {
+        *exit_code = bao_complain(PROGRAM,
+                                  BAO_EXIT_IO,
+                                  "cannot begin to write the log",
+                                  "memory ran out",
+                                  "raise --memory-limit");
+        return false;
+    }
+    disk->journal = journal;
+    bao_bodies_over(disk->bodies, journal, hot_bytes);
+    return true;
+}
+
+bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us)
+{
+    struct bao_journal *journal = disk->journal;
+    for (;;) {
+        bao_log_threads_clear(disk->threads);
+        bao_log_turn(disk->log, now_us);
+        bao_journal_write(journal, now_us, true);
+        if (bao_journal_failed(journal))
+            return false;
+        if (bao_journal_marks(journal).synced >= journal->position)
+            return true;
+        (void)poll(NULL, 0, SETTLE_MS);
+    }
+}
+
+/* --- checkpoints --- */
+
+/* A piece that the log has no room for yet: a step that changes much writes
+ * several at once. */
+struct bao_disk_piece {
+    struct bao_disk_piece *next;
+    size_t bytes;
+    uint8_t data[];
+};
+
+static void drop_pieces(struct bao_disk *disk)
+{
+    while (disk->first != NULL) {
+        struct bao_disk_piece *next = disk->first->next;
+        free(disk->first);
+        disk->first = next;
+    }
+    disk->last = NULL;
+}
+
+static void keep_piece(struct bao_disk *disk,
+                       enum bao_piece_kind kind,
+                       struct bao_span piece)
+{
+    struct bao_disk_piece *kept = malloc(sizeof *kept + 1 + piece.bytes);
+    if (kept == NULL) {
+        disk->dropped = true;
+        return;
+    }
+    kept->next = NULL;
+    kept->bytes = 1 + piece.bytes;
+    kept->data[0] = (uint8_t)kind;
+    memcpy(kept->data + 1, piece.data, piece.bytes);
+    if (disk->last != NULL)
+        disk->last->next = kept;
+    else
+        disk->first = kept;
+    disk->last = kept;
+}
+
+/* The core's sink: may be called in the midst of a step. */
+static void take_image(void *context, struct bao_span piece)
+{
+    keep_piece(context, BAO_PIECE_CORE, piece);
+}
+
+/* Gives the log what it has room for; true if nothing is left. */
+static bool write_pieces(struct bao_disk *disk)
+{
+    struct bao_disk_piece *piece;
+    while ((piece = disk->first) != NULL) {
+        if (bao_log_checkpoint_room(disk->log) < piece->bytes)
+            return false;
+        bao_log_checkpoint_write(disk->log,
+                                 bao_span_of(piece->data, piece->bytes));
+        disk->first = piece->next;
+        if (disk->first == NULL)
+            disk->last = NULL;
+        free(piece);
+    }
+    return true;
+}
+
+static void begin_checkpoint(struct bao_disk *disk, uint64_t now_us)
+{
+    const struct bao_image_sink sink = {.context = disk, .write = take_image};
+    if (disk->image == NULL)
+        disk->image = malloc(BAO_IMAGE_MEMORY_BYTES);
+    if (disk->image == NULL ||
+        bao_log_checkpoint_begin(disk->log, disk->journal->index) != BAOZI_OK)
+        return;
+    disk->writing = true;
+    disk->dropped = false;
+    disk->imaging = true;
+    disk->checkpoint_us = now_us;
+    bao_image_begin(disk->core, disk->image, &sink);
+    bao_bodies_image_begin(disk->bodies);
+}
+
+static void end_checkpoint(struct bao_disk *disk, uint64_t now_us)
+{
+    disk->writing = false;
+    if (disk->dropped) {
+        if (disk->imaging)
+            bao_image_abandon(disk->core);
+        drop_pieces(disk);
+        bao_log_checkpoint_drop(disk->log);
+    } else {
+        bao_log_checkpoint_end(disk->log);
+    }
+    BAO_LOG(disk->dropped ? BAO_LOG_WARNING : BAO_LOG_INFO,
+            bao_event(disk->dropped ? "checkpoint_dropped" : "checkpoint"),
+            bao_number("ms", (now_us - disk->checkpoint_us) / 1000));
+}
+
+/* First all of the core, then the addresses of the payloads. */
+static void next_slice(struct bao_disk *disk)
+{
+    static uint8_t piece[BAO_IMAGE_PIECE_BYTES];
+    if (disk->imaging) {
+        disk->imaging = bao_image_next(disk->core, SLICE_RECORDS);
+        return;
+    }
+    const size_t bytes =
+        bao_bodies_image_next(disk->bodies, SLICE_RECORDS, piece, sizeof piece);
+    if (bytes > 0)
+        keep_piece(disk, BAO_PIECE_BODIES, bao_span_of(piece, bytes));
+}
+
+/* A slice; true if the next one need not wait for the disk. */
+static bool write_slice(struct bao_disk *disk, uint64_t now_us)
+{
+    if (bao_log_checkpoint_state(disk->log) == BAO_LOG_CHECKPOINT_GIVEN_UP)
+        disk->dropped = true;
+    if (!disk->dropped && !write_pieces(disk))
+        return false;
+    if (disk->dropped ||
+        (!disk->imaging && !bao_bodies_image_under_way(disk->bodies))) {
+        end_checkpoint(disk, now_us);
+        return false;
+    }
+    next_slice(disk);
+    return true;
+}
+
+bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us)
+{
+    if (disk->log == NULL || bao_journal_failed(disk->journal))
+        return false;
+    bao_log_threads_clear(disk->threads);
+    bao_log_turn(disk->log, now_us);
+    bao_core_log_room(disk->core, bao_log_room(disk->log, false));
+    if (disk->writing)
+        return write_slice(disk, now_us);
+    if (bao_log_checkpoint_due(disk->log, now_us)) {
+        begin_checkpoint(disk, now_us);
+        return disk->writing;
+    }
+    return false;
+}
+
+uint64_t bao_disk_deadline(const struct bao_disk *disk)
+{
+    return disk->log == NULL ? UINT64_MAX : bao_log_deadline(disk->log);
+}
+
+int bao_disk_pollfd(const struct bao_disk *disk)
+{
+    return disk->log == NULL ? -1 : bao_log_threads_pollfd(disk->threads);
+}
+
+/* Without hurry: the next start has less to replay. */
+static void last_checkpoint(struct bao_disk *disk, uint64_t now_us)
+{
+    if (!disk->writing)
+        begin_checkpoint(disk, now_us);
+    while (disk->writing && !bao_log_failed(disk->log)) {
+        if (!write_slice(disk, now_us))
+            (void)poll(NULL, 0, SETTLE_MS);
+        bao_log_turn(disk->log, now_us);
+    }
+    while (bao_log_checkpoint_state(disk->log) == BAO_LOG_CHECKPOINT_ENDING &&
+           !bao_log_failed(disk->log)) {
+        (void)poll(NULL, 0, SETTLE_MS);
+        bao_log_turn(disk->log, now_us);
+    }
+}
+
+bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us)
+{
+    bool good = true;
+    if (disk->log != NULL && checkpoint && disk->journal != NULL)
+        last_checkpoint(disk, now_us);
+    if (disk->log != NULL)
+        good = bao_log_close(disk->log) == BAOZI_OK;
+    bao_log_threads_close(disk->threads);
+    if (disk->locked)
+        bao_storage_close(&disk->storage);
+    drop_pieces(disk);
+    free(disk->image);
+    *disk = (struct bao_disk){.log = NULL};
+    return good;
+}

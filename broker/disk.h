@@ -1,0 +1,75 @@
+/*
+ * disk.h - the data directory: opened, recovered, turned, closed.
+ *
+ * Holds what stands between the journal and the files: the folder with its
+ * lock, the log, the threads that work for it. The broker opens it before the
+ * core, recovers when core and bodies are there, and then the loop turns it:
+ * a slice of a checkpoint a turn, when one is due.
+ */
+#ifndef BAO_DISK_H
+#define BAO_DISK_H
+
+#include "broker/gateway.h"
+#include "broker/log.h"
+#include "broker/log_threads.h"
+#include "broker/storage.h"
+
+struct bao_disk_piece;
+
+struct bao_disk {
+    struct bao_storage storage;
+    struct bao_log_threads *threads;
+    struct bao_log *log; /* NULL = there is no data directory */
+    struct bao_log_report report;
+    uint64_t last_index;         /* of the last fact that was recovered */
+    struct bao_journal *journal; /* lent, once it is served */
+    struct bao_core *core;
+    struct bao_bodies *bodies;
+    bool locked;
+    bool writing;                 /* a checkpoint, in slices */
+    bool imaging;                 /* the core's part of it */
+    bool dropped;                 /* it cannot be completed */
+    uint64_t checkpoint_us;       /* when it began */
+    void *image;                  /* memory of the core's image; owned */
+    struct bao_disk_piece *first; /* pieces that wait for the log */
+    struct bao_disk_piece *last;
+};
+
+/* Locks the folder, making it if need be, and opens its log. False: it was
+ * said why; end with *exit_code. */
+bool bao_disk_open(struct bao_disk *disk, const char *folder, int *exit_code);
+
+/* Everything that the log has is applied to a fresh core and fresh bodies.
+ * False as above. */
+bool bao_disk_recover(struct bao_disk *disk,
+                      struct bao_core *core,
+                      struct bao_bodies *bodies,
+                      int *exit_code);
+
+/* From now on `journal` writes to it; all are lent. `arena` as in
+ * bao_journal_open_log(). False as above. */
+bool bao_disk_serve(struct bao_disk *disk,
+                    struct bao_journal *journal,
+                    struct bao_arena *arena,
+                    size_t hot_bytes,
+                    uint64_t now_us,
+                    int *exit_code);
+
+/* Waits until everything that was written is synced; false if it failed. */
+bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us);
+
+/* Once a turn, before the journal is written: takes in what was synced, lets
+ * the log tidy up, tells the core how much may still be put, and writes a
+ * slice of a checkpoint. True if there is more to do at once. */
+bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us);
+/* When that is due whatever happens; UINT64_MAX = never. */
+uint64_t bao_disk_deadline(const struct bao_disk *disk);
+/* Readable when it is due; -1 = there is none. */
+int bao_disk_pollfd(const struct bao_disk *disk);
+
+/* Writes what is left, syncs, unlocks; with `checkpoint` the next start has
+ * nothing to replay. False if that failed. A disk that was never opened is
+ * closed too. Core and bodies must still be there. */
+bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us);
+
+#endif

@@ -1,0 +1,39 @@
+/*
+ * recover.h - a start from the log: the core and the bodies as they were.
+ *
+ * Facts are applied in order; payloads stay where they are, only their
+ * addresses are taken. When it is done the journal goes on behind the last
+ * record, the core begins the next epoch, and that is on the disk before
+ * anybody is answered.
+ */
+#ifndef BAO_RECOVER_H
+#define BAO_RECOVER_H
+
+#include "broker/bodies.h"
+#include "broker/core/core.h"
+#include "broker/core/image.h"
+#include "broker/log.h"
+
+/* The first byte of a checkpoint's piece: whose it is. */
+enum bao_piece_kind { BAO_PIECE_CORE = 1, BAO_PIECE_BODIES = 2 };
+
+struct bao_recovery {
+    struct bao_log *log; /* all lent */
+    struct bao_core *core;
+    struct bao_bodies *bodies;
+    struct bao_image_loader *loader; /* while a checkpoint is taken */
+    struct bao_log_report *report; /* of bao_log_open(); goes on being filled */
+    uint64_t facts;                /* applied */
+    uint64_t last_index;           /* of the last one */
+    uint64_t shown_us;             /* when progress was last logged */
+};
+
+/*
+ * Replays everything. OK, else report->problem says what, why and what to do:
+ *
+ * STORAGE_FAILED  damage, or a disk that cannot be read
+ * BAD_VERSION     facts of a newer version
+ */
+BAOZI_MUST_USE enum baozi_status bao_recover(struct bao_recovery *recovery);
+
+#endif

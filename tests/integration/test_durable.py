@@ -1,0 +1,157 @@
+"""A broker with a data directory: it dies, and nothing is lost.
+
+Real programs, real signals. What was confirmed is there after kill -9; calls
+that were blocked go on; sessions resume with their leases; dead and delayed
+items, pauses and keys survive.
+"""
+import json
+import os
+import random
+import time
+
+from baozi_test import (check, contains, equal, main, path, run, test,
+                        wait_until)
+from ledger import Crowd, Durable
+
+SEED = int(os.environ.get("BAOZI_TEST_SEED", "1"))
+ROUNDS = 40 if os.environ.get("BAOZI_TEST_LONG") else 8
+
+
+def show(broker, queue, *names):
+    stat = broker.stat(queue)
+    return tuple(stat[name] for name in names)
+
+
+@test("[P1 P2 P4] kill -9 under load loses nothing that was confirmed")
+def _():
+    chance = random.Random(SEED)
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "jobs")
+        crowd = Crowd(broker.url, "jobs", producers=3, workers=3,
+                      sizes=(0, 300, 70000))
+        slowest = 0
+        for _round in range(ROUNDS):
+            time.sleep(chance.uniform(0.02, 0.5))
+            slowest = max(slowest, broker.kill_and_start())
+        counts = crowd.finish(broker)
+    check(counts["put"] > 50 * ROUNDS, f"too little happened: {counts}")
+    equal(counts["fail"], 0, "calls that failed")
+    print(f"# {ROUNDS} kills, seed {SEED}: {counts}; "
+          f"slowest start {slowest:.2f} s")
+
+
+@test("[S4.5 S3.5] join, get and put that were blocked go on after a restart")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "full", "--maxsize", "1")
+        broker.cli("queue", "create", "empty")
+        broker.cli("put", "full", "one")
+        put = broker.start("baozi", "put", "full", "two")
+        get = broker.start("baozi", "get", "empty", "--timeout", "30s")
+        join = broker.start("baozi", "join", "full")
+        wait_until(lambda: show(broker, "full", "parked_puts", "joiners") ==
+                   (1, 1) and show(broker, "empty", "parked_gets") == (1,),
+                   what="all three wait")
+        broker.kill_and_start()
+        wait_until(lambda: show(broker, "full", "parked_puts", "joiners") ==
+                   (1, 1) and show(broker, "empty", "parked_gets") == (1,),
+                   what="all three wait again")
+        equal(broker.cli("get", "full").stdout, "one", "first")
+        equal(put.wait(), 0, "the put that was blocked")
+        equal(broker.cli("get", "full").stdout, "two", "second")
+        equal(join.wait(), 0, "the join that was blocked")
+        broker.cli("put", "empty", "bun")
+        equal(get.wait(), 0, "the get that was blocked")
+        equal(get.stdout(), "bun", "what it got")
+
+
+@test("[S9] a session resumes with its leases; the others' items come back")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("put", "jobs", "a", "b")
+        holder = broker.start("baozi-worker", "jobs", "-c", "1", "--shell",
+                              "--exec", "sleep 1.5")
+        wait_until(lambda: show(broker, "jobs", "leased") == (1,),
+                   what="an item is leased")
+        broker.kill_and_start()
+        wait_until(lambda: show(broker, "jobs", "done", "leased") == (1, 1),
+                   what="it is done, and the other one is leased")
+        holder.kill()
+        wait_until(lambda: show(broker, "jobs", "ready") == (1,),
+                   what="the dead worker's item is back")
+
+
+@test("[S1 S5.4 S7] dead and delayed items, pauses and keys survive")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "jobs", "--max-deliveries", "1")
+        broker.cli("put", "jobs", "poison", "--header", "kind=bad")
+        broker.worker("jobs", "-q", "--until-empty", "--shell", "--exec",
+                      "echo no >&2; exit 1")
+        broker.cli("put", "jobs", "later", "--delay", "1h")
+        broker.cli("put", "jobs", "first", "--dedup-key", "k",
+                   "--dedup-window", "1h")
+        broker.cli("queue", "pause", "jobs", "--out")
+        before = broker.stat("jobs")
+        broker.kill_and_start()
+        after = broker.stat("jobs")
+        for name in ("dead", "delayed", "ready", "paused", "accepted", "died",
+                     "unfinished"):
+            equal(after[name], before[name], name)
+        equal((after["dead"], after["delayed"], after["ready"]), (1, 1, 1),
+              "dead, delayed, ready")
+        rows = broker.cli("browse", "jobs", "--state", "dead", "--format",
+                          "json").stdout
+        contains(rows, "no")
+        again = broker.cli("put", "jobs", "second", "--dedup-key", "k",
+                           "--dedup-window", "1h", "--format", "json").stdout
+        equal(json.loads(again)["duplicate"], True, "the key is remembered")
+
+
+@test("[S7] a put that was repeated after kill -9 is stored once")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "jobs")
+        put = [broker.start("baozi", "put", "jobs", f"bun {n}")
+               for n in range(20)]
+        broker.kill_and_start()
+        for process in put:
+            equal(process.wait(), 0, "a put")
+        equal(show(broker, "jobs", "accepted"), (20,), "accepted")
+
+
+@test("[S9] memory queues begin anew; their joins are LOST, never OK")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "jobs", "--durability", "memory")
+        broker.cli("queue", "create", "kept", "--durability", "os")
+        broker.cli("put", "jobs", "a")
+        broker.cli("put", "kept", "a")
+        join = broker.start("baozi", "join", "jobs")
+        wait_until(lambda: show(broker, "jobs", "joiners") == (1,),
+                   what="the join waits")
+        broker.kill_and_start()
+        equal(join.wait(), 74, "the join's exit code")
+        contains(join.stderr(), "LOST")
+        equal(show(broker, "jobs", "ready", "accepted"), (0, 0), "memory")
+        equal(show(broker, "kept", "ready"), (1,), "os")
+
+
+@test("[S8 S11] SIGTERM leaves a checkpoint; two brokers never share a folder")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("put", "jobs", *[f"bun {n}" for n in range(100)])
+        second = run("baozi-broker", "--data", path("data"), "--listen",
+                     f"ipc://{path('other')}")
+        equal(second.returncode, 74, "exit code of the second broker")
+        contains(second.stderr, "another broker")
+        equal(broker.stop(), 0, "exit code")
+        contains(broker.stderr(), "event=checkpoint")
+        broker.start_again()
+        contains(broker.stderr(), "facts=0")
+        equal(show(broker, "jobs", "ready"), (100,), "ready")
+        equal(broker.cli("get", "jobs").stdout, "bun 0", "the first one")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,96 @@
+"""Producers and workers that keep books, and what the books must say.
+
+    with Durable(data) as broker:
+        crowd = Crowd(broker.url, "jobs", producers=2, workers=2)
+        ...                      # broker.kill_and_start(), as often as wanted
+        counts = crowd.finish(broker)
+
+`finish` ends the producers, lets the workers empty the queue, ends them, and
+checks: whatever was confirmed was handed out and settled, nothing was settled
+twice, nothing came that was never put, and the broker's own counts are those
+of the books.
+"""
+import os
+import signal
+import time
+
+from baozi_test import BUILD, Broker, Process, check, equal, path, read
+
+PROGRAM = os.path.join(os.path.dirname(BUILD), "build/release/tests",
+                       "integration/ledger")
+
+
+class Durable(Broker):
+    """A broker with a data directory that dies and comes back."""
+
+    def __init__(self, data, *arguments, **more):
+        self.arguments, self.more, self.folder = arguments, more, data
+        super().__init__(*arguments, data=data, **more)
+
+    def start_again(self):
+        """Started once more at the same place; seconds until it is ready."""
+        begin = time.monotonic()
+        Broker.__init__(self, *self.arguments, data=self.folder,
+                        url=self.url)
+        return time.monotonic() - begin
+
+    def kill_and_start(self):
+        equal(self.kill(), -signal.SIGKILL, "the broker was killed")
+        return self.start_again()
+
+
+class Crowd:
+    def __init__(self, url, queue, producers=2, workers=2, sizes=(0,),
+                 name="p"):
+        self.queue = queue
+        self.books = []
+        self.producers = [
+            self._start("put", url, f"{name}{n}", f"{name}{n}",
+                        sizes[n % len(sizes)])
+            for n in range(producers)]
+        self.workers = [self._start("eat", url, f"{name}w{n}")
+                        for n in range(workers)]
+
+    def _start(self, verb, url, book, *arguments):
+        self.books.append(path("book." + book))
+        return Process(PROGRAM, verb, url, self.queue, self.books[-1],
+                       *arguments)
+
+    def read(self):
+        """{event: [payload, ...]}; fails are (payload, status)."""
+        events = {what: [] for what in
+                  ("try", "put", "got", "done", "stale", "fail")}
+        for book in self.books:
+            for line in (read(book) if os.path.exists(book) else
+                         "").splitlines():
+                words = line.split()
+                events[words[0]].append(
+                    words[1] if len(words) == 2 else tuple(words[1:]))
+        return events
+
+    def finish(self, broker, seconds=60):
+        for producer in self.producers:
+            equal(producer.stop(seconds), 0, "a producer's exit code")
+        for worker in self.workers:
+            equal(worker.stop(seconds), 0, "a worker's exit code")
+        events = self.read()
+        judge(events)
+        stat = broker.stat(self.queue)
+        for reading in ("unfinished", "ready", "leased", "delayed", "dead"):
+            equal(stat[reading], 0, reading)
+        if not events["fail"]:
+            equal(stat["accepted"], len(events["put"]), "accepted")
+            equal(stat["done"], len(events["done"]), "done")
+        return {what: len(lines) for what, lines in events.items()}
+
+
+def judge(events):
+    """What must be true of any crowd's books once everything is settled."""
+    put, done, tried = (set(events[what]) for what in ("put", "done", "try"))
+    unsure = {fail[0] for fail in events["fail"]}
+    equal(len(done), len(events["done"]), "each is settled once")
+    equal(len(put), len(events["put"]), "each is confirmed once")
+    lost = sorted(put - done - unsure)
+    check(not lost, f"{len(lost)} confirmed puts are lost: {lost[:5]}")
+    ghosts = sorted(done - tried)
+    check(not ghosts, f"{len(ghosts)} items were never put: {ghosts[:5]}")
