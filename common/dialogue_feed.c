@@ -435,6 +435,7 @@ void bao_dialogue_feed(struct bao_dialogue *d,
     }
     d->heard_us = now_us;
     d->beats = 0;
+    d->doubted = false;
     struct bao_reader reader;
     enum baozi_status status = bao_reader_open(&reader, message->header);
     if (status == BAOZI_OK && !parts_match(&reader, message)) {

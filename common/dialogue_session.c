@@ -102,6 +102,7 @@ static void reset_connection(struct bao_dialogue *d)
     d->thrown_out = false;
     d->beats = 0;
     d->beat_due = false;
+    d->doubted = false;
     d->ack_due = false;
     d->acks.count = 0; /* a resume acknowledges everything anew */
     d->acked_rids = 0;

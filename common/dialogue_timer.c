@@ -6,6 +6,10 @@
  * after until_us, without an answer, it ends in CONNECTION_LOST. A request
  * that cannot wait at the broker is asked after by a heartbeat when half of
  * connect_timeout has passed, and ends if all is silent for the other half.
+ * One that ended so, with nothing heard since it was sent, makes the broker
+ * doubted: until something is heard, heartbeats go out each second, so that a
+ * connection that a network let die is left after the third, not after the
+ * minutes that an idle session would take.
  * While no session is open, every request but a subscription ends
  * connect_timeout after it was made or the session was lost.
  */
@@ -66,12 +70,21 @@ void bao_timer_sent(struct bao_dialogue *d,
     }
 }
 
+static void doubt(struct bao_dialogue *d, uint64_t asked_us)
+{
+    if (d->state == BAO_DIALOGUE_OPEN && d->heard_us <= asked_us) {
+        BAO_MARK("a broker that was silent is asked each second");
+        d->doubted = true;
+    }
+}
+
 static void
 fire_probe(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
 {
     bool silent = request->probe_us != 0 && d->heard_us < request->probe_us;
     if (d->state == BAO_DIALOGUE_OPEN && silent) {
         BAO_MARK("a request ends because the broker is silent");
+        doubt(d, request->probe_us);
         bao_fail(d, request, BAOZI_CONNECTION_LOST, silent_text);
         return;
     }
@@ -84,6 +97,7 @@ static void
 fire(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
 {
     if (request->cancel != BAO_CANCEL_NONE) {
+        doubt(d, request->sent_us);
         bao_fail(d, request, BAOZI_CONNECTION_LOST, silent_text);
         return;
     }
@@ -179,7 +193,9 @@ static uint64_t beat_end(const struct bao_dialogue *d)
 {
     uint64_t quiet_us = bao_sooner(d->said_us, d->heard_us);
     uint64_t last_us = quiet_us > d->beat_us ? quiet_us : d->beat_us;
-    return last_us + d->heartbeat_us;
+    uint64_t soon_us = BAO_HEARTBEAT_LEASED_MS * UINT64_C(1000);
+    return last_us + (d->doubted ? bao_sooner(soon_us, d->heartbeat_us)
+                                 : d->heartbeat_us);
 }
 
 static void tick_beat(struct bao_dialogue *d, uint64_t now_us)

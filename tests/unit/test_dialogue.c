@@ -260,7 +260,7 @@ test_dialogue__cancels_at_the_deadline_and_waits_a_second(void **state)
     world_story(&world,
                 "= GET rid=1 status=CONNECTION_LOST error=nothing came from "
                 "the broker in time, so the outcome is unknown\n"
-                "> CANCEL target=1\n> --\n");
+                "> CANCEL target=1\n> HEARTBEAT\n> --\n");
 }
 
 /* What arrives for a request that was given up goes back uncounted. */
@@ -391,7 +391,8 @@ static void test_dialogue__asks_after_a_silent_answer(void **state)
     world_at(&world, 7500);
     world_story(&world,
                 "= STAT rid=1 status=CONNECTION_LOST error=nothing came from "
-                "the broker in time, so the outcome is unknown\n");
+                "the broker in time, so the outcome is unknown\n"
+                "> HEARTBEAT\n> --\n");
 }
 
 /* --- acknowledgements --------------------------------------------------- */

@@ -479,6 +479,53 @@ test_dialogue_flow__resumes_a_subscription_where_it_was(void **state)
                 "> ACK ranges=1,1\n> RELEASE rid=2 ids=9 tokens=71\n> --\n");
 }
 
+/* --- doubt --------------------------------------------------------------- */
+
+/* A call ends in silence at 1200: heartbeats ask each second, though the
+ * session is idle, and the fourth second is the last. */
+static void test_dialogue_flow__leaves_a_connection_that_is_mute(void **state)
+{
+    (void)state;
+    world_ask(&world, "GET queue=buns", 200, NULL);
+    world_at(&world, 0);
+    world_at(&world, 250);
+    world_forget(&world);
+    for (uint64_t ms = 1200; ms <= 3200; ms += 1000) {
+        world_at(&world, ms - 1);
+        world_forget(&world);
+        world_at(&world, ms);
+        assert_null(bao_dialogue_broken(world.dialogue));
+    }
+    world_story(&world, "> HEARTBEAT\n> --\n");
+    world_at(&world, 4199);
+    assert_null(bao_dialogue_broken(world.dialogue));
+    world_at(&world, 4200);
+    assert_non_null(bao_dialogue_broken(world.dialogue));
+}
+
+/* One word from the broker, and the heartbeats are as seldom as before; a
+ * broker that spoke since the call went out is not doubted at all. */
+static void test_dialogue_flow__trusts_a_broker_that_speaks(void **state)
+{
+    (void)state;
+    world_ask(&world, "GET queue=buns", 200, NULL);
+    world_at(&world, 0);
+    world_at(&world, 250);
+    world_at(&world, 1200);
+    world_hears(&world, "HEARTBEAT heartbeat_ms=60000", NULL);
+    world_ask(&world, "GET queue=buns", 200, NULL);
+    world_send(&world);
+    world_at(&world, 1450);
+    world_at(&world, 2000);
+    world_hears(&world, "HEARTBEAT heartbeat_ms=60000", NULL);
+    world_at(&world, 2400);
+    world_forget(&world);
+    world_at(&world, 61999);
+    world_story(&world, "");
+    world_at(&world, 62000);
+    world_story(&world, "> HEARTBEAT\n> --\n");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -504,6 +551,8 @@ int main(void)
         TEST(test_dialogue_flow__tells_what_was_started_after_a_resume),
         TEST(test_dialogue_flow__a_lease_begins_when_it_is_started),
         TEST(test_dialogue_flow__resumes_a_subscription_where_it_was),
+        TEST(test_dialogue_flow__leaves_a_connection_that_is_mute),
+        TEST(test_dialogue_flow__trusts_a_broker_that_speaks),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("dialogue_flow", tests, NULL, NULL);
