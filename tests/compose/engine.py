@@ -63,6 +63,8 @@ def compose_command(env):
 class Engine:
     """Where docker's commands go."""
 
+    DRIVERS = ("overlay2", "vfs")  # of a private one, the first that works
+
     def __init__(self):
         self.env = dict(os.environ)
         self.folder = None  # of a private engine
@@ -112,7 +114,7 @@ class Engine:
         self.env["DOCKER_HOST"] = f"unix://{self.folder}/docker.sock"
         self.env["DOCKER_BUILDKIT"] = "0"  # a client may lack buildx
         self.env.pop("DOCKER_CONTEXT", None)
-        for driver in ("overlay2", "vfs"):
+        for driver in self.DRIVERS:
             if self.start_with(driver):
                 self.driver = driver
                 break

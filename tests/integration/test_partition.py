@@ -13,8 +13,8 @@ import re
 import sys
 import time
 
-from baozi_test import (ROOT, Process, check, equal, main, path, read, run,
-                        test, wait_until)
+from baozi_test import (PATIENCE, ROOT, Process, check, equal, main, path, read,
+                        run, test, wait_until)
 from hosts import Hosts, require
 from knocker import prepare, read_answers
 
@@ -23,8 +23,9 @@ FOODS = ("包子", "骨头", "泔水")
 EACH = 5         # that a cook makes
 MORE = 24        # that are put after the heal
 LEASE = 2        # seconds
-APART = 6        # seconds
-LONG = 7.5       # how long one eater takes for its first bun
+# seconds; after a long time the kernel sends seldom, only new attempts help
+APART = 20 if os.environ.get("BAOZI_TEST_LONG") else 6
+LONG = APART + 1.5  # how long one eater takes for its first bun
 HEARTBEAT = 1    # seconds, while a session holds a lease
 EAT = ('if mkdir "HOLD" 2>/dev/null; then sleep SECONDS; else sleep 0.3; fi; '
        'echo "$1 $BAOZI_TOKEN $(date +%s%N)" >> LOG')
@@ -151,8 +152,8 @@ def judge(kitchen, knocked, may_renew):
 
 
 def parting(way):
-    @test(f"[F15] parted {way} for longer than the lease, then healed: none "
-          "lost, none counted twice, joins return")
+    @test(f"[F15] parted {way} for longer than the lease, then healed: "
+          "none lost, none counted twice, joins return")
     def _():
         require()
         names = [f"{one}{n}" for one in ("cook", "eater") for n in (1, 2, 3)]
@@ -181,7 +182,8 @@ def parting(way):
         print(f"# {home} of 3 joins returned while parted; after the heal: "
               f"{took}; {twice} eaten twice, settle refused {refused}; "
               f"sure+unsure: {told}")
-        check(max(times.values()) < 3 * HEARTBEAT, f"going on took {took}")
+        check(max(times.values()) < 3 * HEARTBEAT * PATIENCE,
+              f"going on took {took}")
         check(not os.path.exists("/run/netns/" + hosts.space("broker")),
               "a host is left")
 
