@@ -307,8 +307,9 @@ size_t bao_log_checkpoint_room(const struct bao_log *log);
 /* One piece of at most BAO_LOG_PIECE_BYTES_MAX and of what has room; it is
  * copied, and handed out whole when loaded. */
 void bao_log_checkpoint_write(struct bao_log *log, struct bao_span piece);
-/* All pieces were written: makes it durable, then the records and segments
- * before the *previous* checkpoint may go. */
+/* All pieces were written: makes it durable once everything appended so far is
+ * synced (a piece may speak of a record behind the image), then the records
+ * and segments before the *previous* checkpoint may go. */
 void bao_log_checkpoint_end(struct bao_log *log);
 /* What was written is no image after all: it is given up. */
 void bao_log_checkpoint_drop(struct bao_log *log);

@@ -2,7 +2,7 @@
  * log_checkpoint.c - images of the owner's state, made durable beside the log.
  *
  *   begin -> pieces fill blocks of 64 KiB, which the helper writes
- *         -> end: trailer; the log is synced up to the image; sync, rename,
+ *         -> end: trailer; the log is synced up to here; sync, rename,
  *            sync of the name; read back and checked
  *         -> both copies of the manifest name it and the one before it
  *
@@ -223,6 +223,7 @@ void bao_log_checkpoint_end(struct bao_log *log)
     struct bao_log_checkpoint *checkpoint = &log->checkpoint;
     BAO_ASSERT(checkpoint->state == BAO_LOG_CHECKPOINT_WRITING);
     checkpoint->state = BAO_LOG_CHECKPOINT_ENDING;
+    checkpoint->end_lsn = log->last_lsn;
 }
 
 static void put_trailer(struct bao_log_checkpoint *checkpoint)
@@ -342,8 +343,7 @@ static void go_on_ending(struct bao_log *log)
         !checkpoint->blocks[checkpoint->filling].busy)
         put_trailer(checkpoint);
     if (checkpoint->trailed && !blocks_are_busy(checkpoint) &&
-        !checkpoint->job_busy &&
-        log->marks.synced + 1 >= checkpoint->now.replay_lsn) {
+        !checkpoint->job_busy && log->marks.synced >= checkpoint->end_lsn) {
         checkpoint->ending = true;
         submit(checkpoint, run_end, end_done);
     }

@@ -143,6 +143,7 @@ struct bao_log_checkpoint {
     char reuse[BAO_CHECKPOINT_NAME_BYTES]; /* file to overwrite, or "" */
     char gone[BAO_CHECKPOINT_NAME_BYTES];  /* not kept any more, or "" */
     uint64_t gone_generation;
+    uint64_t end_lsn;    /* the last one when the image was complete */
     uint64_t file_bytes; /* when it was opened */
     int file;
     bool job_busy;
