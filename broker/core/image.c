@@ -1,5 +1,5 @@
 /*
- * image.c - the moment, the slices, the pieces.
+ * image.c - the moment, the pieces, the slices.
  *
  * The slices go through the records in an order in which they can be found
  * again after any step: sessions by number, answers by request, queues by
@@ -16,19 +16,41 @@
 /* --- pieces ----------------------------------------------------------------
  */
 
-static void piece_begin(struct bao_image *image)
+static void pieces_give(struct bao_core *core)
 {
-    image->packer = (struct bao_packer){
-        .at = image->piece, .end = image->piece + sizeof(image->piece)};
+    struct bao_image *image = core->image;
+    struct bao_link *link = bao_list_pop(&image->full);
+    for (; link != NULL; link = bao_list_pop(&image->full)) {
+        bao_arena_give(core->arena, BAO_OF(link, struct bao_image_piece, link));
+    }
+    bao_arena_give(core->arena, image->piece);
+    image->piece = NULL;
+}
+
+/* An empty piece to fill; without memory the image fails. */
+static void piece_begin(struct bao_core *core)
+{
+    struct bao_image *image = core->image;
+    image->piece = bao_take_spare(core, sizeof(*image->piece));
+    if (image->piece == NULL) {
+        BAO_MARK("an image fails for want of memory");
+        core->image_failed = true;
+        pieces_give(core);
+        return;
+    }
+    memset(&image->piece->link, 0, sizeof(image->piece->link));
+    image->packer = (struct bao_packer){.at = image->piece->data,
+                                        .end = image->piece->data +
+                                               sizeof(image->piece->data)};
     bao_image_past_init(&image->past);
     bao_pack_number(&image->packer, BAO_IMAGE_VERSION);
 }
 
-static void piece_write(struct bao_image *image, const uint8_t *end)
+static void piece_end(struct bao_image *image, const uint8_t *end)
 {
-    image->sink.write(image->sink.context,
-                      bao_span_of(image->piece, (size_t)(end - image->piece)));
-    piece_begin(image);
+    image->piece->bytes = (size_t)(end - image->piece->data);
+    bao_list_push(&image->full, &image->piece->link);
+    image->piece = NULL;
 }
 
 static void pack_errors(struct bao_packer *packer,
@@ -54,16 +76,24 @@ static void pack(struct bao_image *image, enum bao_image_kind kind)
     }
 }
 
-void bao_image_add(struct bao_image *image, enum bao_image_kind kind)
+void bao_image_add(struct bao_core *core, enum bao_image_kind kind)
 {
+    struct bao_image *image = core->image;
     const uint8_t *before = image->packer.at;
+    if (image->piece == NULL) {
+        return;
+    }
     image->rows++;
     pack(image, kind);
-    if (image->packer.full) {
-        piece_write(image, before);
-        pack(image, kind);
+    if (!image->packer.full) {
+        return;
     }
-    BAO_ASSERT(!image->packer.full);
+    piece_end(image, before);
+    piece_begin(core);
+    if (image->piece != NULL) {
+        pack(image, kind);
+        BAO_ASSERT(!image->packer.full);
+    }
 }
 
 /* --- begin and end ---------------------------------------------------------
@@ -81,43 +111,53 @@ static void add_core(struct bao_core *core)
     numbers[BAO_CORE_SESSION] = core->last_session;
     numbers[BAO_CORE_NOW] = core->now_us;
     image->saved = bao_digest_core(core);
-    bao_image_add(image, BAO_IMAGE_CORE);
+    bao_image_add(core, BAO_IMAGE_CORE);
 }
 
-void bao_image_begin(struct bao_core *core,
-                     void *memory,
-                     const struct bao_image_sink *sink)
+bool bao_image_begin(struct bao_core *core)
 {
-    struct bao_image *image = memory;
     BAO_ASSERT(core->image == NULL);
-    BAO_ASSERT(core->started);
-    BAO_ASSERT(sink->write != NULL);
-    memset(image, 0, sizeof(*image) - sizeof(image->piece));
-    image->sink = *sink;
+    struct bao_image *image = bao_take_spare(core, sizeof(*image));
+    if (image == NULL) {
+        return false;
+    }
+    memset(image, 0, sizeof(*image));
+    bao_list_init(&image->full);
     image->begun = core->digest;
-    piece_begin(image);
     core->image = image;
+    core->image_failed = false;
     core->stamp++;
+    piece_begin(core);
     add_core(core);
+    return true;
 }
 
-static void end(struct bao_core *core)
+void bao_image_abandon(struct bao_core *core)
+{
+    pieces_give(core);
+    bao_arena_give(core->arena, core->image);
+    core->image = NULL;
+}
+
+/* Everything is saved. */
+static void add_end(struct bao_core *core)
 {
     struct bao_image *image = core->image;
     BAO_ASSERT(image->partial || image->saved == image->begun);
     image->row.numbers[BAO_END_DIGEST] = image->saved;
     image->row.numbers[BAO_END_ROWS] = image->rows;
-    bao_image_add(image, BAO_IMAGE_END);
-    piece_write(image, image->packer.at);
-    core->image = NULL;
+    bao_image_add(core, BAO_IMAGE_END);
+    if (image->piece != NULL) {
+        piece_end(image, image->packer.at);
+    }
 }
 
-void bao_image_abandon(struct bao_core *core)
+bool bao_image_failed(const struct bao_core *core)
 {
-    core->image = NULL;
+    return core->image_failed;
 }
 
-bool bao_image_is_under_way(const struct bao_core *core)
+bool bao_image_under_way(const struct bao_core *core)
 {
     return core->image != NULL;
 }
@@ -337,15 +377,38 @@ static uint32_t slice(struct bao_core *core, uint32_t records)
     bao_panic(__FILE__, __LINE__, "a stage");
 }
 
-bool bao_image_next(struct bao_core *core, uint32_t records)
+static size_t hand_out(struct bao_core *core, uint8_t *to, size_t capacity)
 {
-    BAO_ASSERT(core->image != NULL);
-    while (records > 0 && core->image->stage != BAO_IMAGE_AT_END) {
+    struct bao_link *link = bao_list_pop(&core->image->full);
+    if (link == NULL) {
+        return 0;
+    }
+    struct bao_image_piece *piece = BAO_OF(link, struct bao_image_piece, link);
+    const size_t bytes = piece->bytes;
+    BAO_ASSERT(bytes <= capacity);
+    memcpy(to, piece->data, bytes);
+    bao_arena_give(core->arena, piece);
+    return bytes;
+}
+
+size_t bao_image_next(struct bao_core *core,
+                      uint32_t records,
+                      uint8_t *to,
+                      size_t capacity)
+{
+    struct bao_image *image = core->image;
+    BAO_ASSERT(image != NULL);
+    BAO_ASSERT(capacity >= BAO_IMAGE_PIECE_BYTES);
+    while (records > 0 && image->full.count == 0 && image->piece != NULL &&
+           image->stage != BAO_IMAGE_AT_END) {
         records -= slice(core, records);
     }
-    if (core->image->stage != BAO_IMAGE_AT_END) {
-        return true;
+    if (image->piece != NULL && image->stage == BAO_IMAGE_AT_END) {
+        add_end(core);
     }
-    end(core);
-    return false;
+    const size_t bytes = hand_out(core, to, capacity);
+    if (image->piece == NULL && image->full.count == 0) {
+        bao_image_abandon(core);
+    }
+    return bytes;
 }

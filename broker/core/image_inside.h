@@ -7,6 +7,7 @@
 #include "broker/core/image.h"
 #include "broker/core/image_row.h"
 #include "broker/core/image_touch.h"
+#include "broker/core/memory.h"
 
 /* Where the slices are. Sessions go first, then queue after queue. */
 enum bao_image_stage {
@@ -22,9 +23,18 @@ enum bao_image_stage {
     BAO_IMAGE_AT_END
 };
 
+/* In the core's memory, 64 KiB with the rest of it: as large as a piece of
+ * the cushion. */
+struct bao_image_piece {
+    struct bao_link link; /* in image->full, or being filled */
+    size_t bytes;
+    uint8_t data[BAO_IMAGE_PIECE_BYTES];
+};
+
 struct bao_image {
-    struct bao_image_sink sink;
-    struct bao_packer packer;
+    struct bao_packer packer;      /* into `piece` */
+    struct bao_image_piece *piece; /* being filled; NULL = it failed */
+    struct bao_list full;
     uint64_t begun; /* the digest of the moment */
     uint64_t saved; /* of what was saved */
     bool partial;   /* something was left out: it is in no log */
@@ -42,18 +52,16 @@ struct bao_image {
     struct bao_image_past past;
     struct bao_image_row row;          /* being made */
     const struct bao_errors *lists[2]; /* behind it */
-    uint8_t piece[BAO_IMAGE_PIECE_BYTES];
 };
 
-_Static_assert(sizeof(struct bao_image) <= BAO_IMAGE_MEMORY_BYTES,
-               "an image fits into what is lent for it");
+_Static_assert(sizeof(struct bao_image_piece) < BAO_CUSHION_PIECE_BYTES,
+               "the cushion can give one");
 
 /* `link`, where the cursor may be, is saved: it goes on. */
 void bao_image_passed(struct bao_core *core, const struct bao_link *link);
 
-/* Appends image->row and image->lists; writes the piece if it is full. */
-void bao_image_add(struct bao_image *image, enum bao_image_kind kind);
-/* Writes what is in the piece. */
-void bao_image_flush(struct bao_image *image);
+/* Appends image->row and image->lists, in another piece if this one is
+ * full. */
+void bao_image_add(struct bao_core *core, enum bao_image_kind kind);
 
 #endif

@@ -202,13 +202,5 @@ const char *bao_image_take_item(struct bao_image_loader *loader)
     queue->doomed += (item->flags & BAO_ITEM_DOOMED) != 0;
     bao_item_place(core, item);
     core->digest += bao_digest_item(item);
-    if (loader->place != NULL && item->bytes > 0) {
-        const struct bao_image_body body = {.id = id,
-                                            .address =
-                                                row->numbers[BAO_ITEM_ADDRESS],
-                                            .bytes = item->bytes,
-                                            .header_bytes = item->header_bytes};
-        loader->place(loader->context, &body);
-    }
     return NULL;
 }

@@ -14,9 +14,7 @@
 /* A row is loaded while so much of the cushion is left. */
 #define CUSHION_SHARE 4u
 
-struct bao_image_loader *bao_image_load_begin(struct bao_core *core,
-                                              bao_image_place *place,
-                                              void *context)
+static void load_begin(struct bao_core *core)
 {
     BAO_ASSERT(!core->started);
     BAO_ASSERT(core->queue_count == 0);
@@ -24,11 +22,9 @@ struct bao_image_loader *bao_image_load_begin(struct bao_core *core,
     struct bao_image_loader *loader = bao_take(core, sizeof(*loader));
     memset(loader, 0, sizeof(*loader));
     loader->core = core;
-    loader->place = place;
-    loader->context = context;
     bao_list_init(&loader->leases);
     bao_list_init(&loader->ended_sessions);
-    return loader;
+    core->loader = loader;
 }
 
 static const char *take_core(struct bao_image_loader *loader)
@@ -187,11 +183,13 @@ static const char *take_row(struct bao_image_loader *loader)
     return why;
 }
 
-enum baozi_status bao_image_load(struct bao_image_loader *loader,
-                                 struct bao_span piece,
-                                 const char **why)
+enum baozi_status
+bao_image_load(struct bao_core *core, struct bao_span piece, const char **why)
 {
-    const struct bao_core *core = loader->core;
+    if (core->loader == NULL) {
+        load_begin(core);
+    }
+    struct bao_image_loader *loader = core->loader;
     loader->in = (struct bao_unpacker){.at = piece.data,
                                        .end = piece.data + piece.bytes};
     bao_image_past_init(&loader->past);
@@ -212,17 +210,17 @@ enum baozi_status bao_image_load(struct bao_image_loader *loader,
     return *why == NULL ? BAOZI_OK : BAOZI_BAD_REQUEST;
 }
 
-enum baozi_status bao_image_load_end(struct bao_image_loader *loader,
-                                     const char **why)
+enum baozi_status bao_image_loaded(struct bao_core *core, const char **why)
 {
-    struct bao_core *core = loader->core;
+    struct bao_image_loader *loader = core->loader;
     *why = "its end is missing";
-    if (loader->ended) {
+    if (loader != NULL && loader->ended) {
         *why = bao_image_finish(loader);
     }
     if (*why == NULL && core->digest != loader->digest) {
         *why = "its digest is not that of what it says";
     }
     bao_arena_give(core->arena, loader);
+    core->loader = NULL;
     return *why == NULL ? BAOZI_OK : BAOZI_BAD_REQUEST;
 }

@@ -12,10 +12,9 @@
 #include "broker/core/image_row.h"
 #include "broker/core/state.h"
 
+/* In the core's memory, core->loader, until everything is loaded. */
 struct bao_image_loader {
     struct bao_core *core;
-    bao_image_place *place;
-    void *context;
     struct bao_unpacker in;
     struct bao_image_past past;
     uint64_t rows;

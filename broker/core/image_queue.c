@@ -250,13 +250,5 @@ const char *bao_image_take_outcome(struct bao_image_loader *loader)
         bao_list_push(&owner->outcomes, &outcome->of_owner);
     }
     core->digest += bao_digest_outcome(outcome);
-    if (loader->place != NULL && outcome->result_bytes > 0) {
-        const struct bao_image_body body = {.id = id,
-                                            .address =
-                                                numbers[BAO_OUTCOME_ADDRESS],
-                                            .bytes = outcome->result_bytes,
-                                            .result = true};
-        loader->place(loader->context, &body);
-    }
     return NULL;
 }

@@ -26,26 +26,16 @@ void bao_image_past_init(struct bao_image_past *past)
     memset(past, 0, sizeof(*past));
 }
 
-static void expect_item(struct bao_image_past *past)
+void bao_image_expect(struct bao_image_past *past, enum bao_image_kind kind)
 {
-    uint64_t *numbers = past->rows[BAO_IMAGE_ITEM].numbers;
-    const uint64_t address = numbers[BAO_ITEM_ADDRESS];
-    numbers[BAO_ITEM_ID]++;
-    if (address != 0) {
-        past->stride = address - past->address;
-        past->address = address;
+    uint64_t *numbers = past->rows[kind].numbers;
+    if (kind != BAO_IMAGE_ITEM) {
+        return;
     }
-    numbers[BAO_ITEM_ADDRESS] = past->address + past->stride;
+    numbers[BAO_ITEM_ID]++;
     if (numbers[BAO_ITEM_STATE] == BAO_STATE_LEASED) {
         numbers[BAO_ITEM_TOKEN]++;
         numbers[BAO_ITEM_ORDER]++;
-    }
-}
-
-void bao_image_expect(struct bao_image_past *past, enum bao_image_kind kind)
-{
-    if (kind == BAO_IMAGE_ITEM) {
-        expect_item(past);
     }
 }
 

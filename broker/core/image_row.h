@@ -5,11 +5,11 @@
  * row is [kind][bits][members]: bit i says that number i differs from what
  * was expected, and the difference follows (zigzag); a text that differs
  * follows whole, and its bit comes after those of the numbers. Expected is
- * what the last row of that kind in this piece had; an item's id, address,
- * token and order are expected to go on as they did. Lists of errors stand
- * behind the members.
+ * what the last row of that kind in this piece had; an item's id, token and
+ * order are expected to go on as they did. Lists of errors stand behind the
+ * members.
  *
- * So a plain item behind others like it is 2 to 6 bytes. A member keeps its
+ * So a plain item behind others like it is 2 to 5 bytes. A member keeps its
  * place for ever; new ones are added at the end of the numbers of a new
  * version.
  */
@@ -117,7 +117,6 @@ enum {
 
 enum {
     BAO_OUTCOME_ID,
-    BAO_OUTCOME_ADDRESS,
     BAO_OUTCOME_OWNER, /* session; 0 = none */
     BAO_OUTCOME_STATE,
     BAO_OUTCOME_RESULT, /* 1: there is one */
@@ -128,7 +127,6 @@ enum {
 /* In the order of how often they differ. */
 enum {
     BAO_ITEM_ID,
-    BAO_ITEM_ADDRESS,
     BAO_ITEM_ACCEPTED,
     BAO_ITEM_BYTES,
     BAO_ITEM_OWNER, /* session; 0 = none */
@@ -183,8 +181,6 @@ struct bao_image_row {
  * piece. */
 struct bao_image_past {
     struct bao_image_row rows[BAO_IMAGE_KINDS];
-    uint64_t address; /* the last item's */
-    uint64_t stride;  /* between the last two */
 };
 
 /* A piece begins. */

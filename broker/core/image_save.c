@@ -52,7 +52,7 @@ void bao_image_save_session(struct bao_core *core, struct bao_session *session)
     row->texts[BAO_SESSION_HOST] = bao_text_span(session->host);
     row->texts[BAO_SESSION_PROGRAM] = bao_text_span(session->program);
     image->saved += bao_digest_session(session);
-    bao_image_add(image, BAO_IMAGE_SESSION);
+    bao_image_add(core, BAO_IMAGE_SESSION);
 }
 
 void bao_image_save_answer(struct bao_core *core, struct bao_answer *answer)
@@ -78,7 +78,7 @@ void bao_image_save_answer(struct bao_core *core, struct bao_answer *answer)
     numbers[BAO_ANSWER_STATUS] = answer->status;
     image->row.texts[0] = bao_text_span(answer->extra);
     image->saved += bao_digest_answer(answer);
-    bao_image_add(image, BAO_IMAGE_ANSWER);
+    bao_image_add(core, BAO_IMAGE_ANSWER);
 }
 
 /* Of a queue that is not logged: what its first facts said. */
@@ -116,7 +116,7 @@ void bao_image_save_queue(struct bao_core *core, struct bao_queue *queue)
         image->saved += core->first_n * queue->weight;
         image->partial = image->partial || queue->last > core->first_n;
     }
-    bao_image_add(image, BAO_IMAGE_QUEUE);
+    bao_image_add(core, BAO_IMAGE_QUEUE);
 }
 
 void bao_image_save_group(struct bao_core *core, struct bao_group *group)
@@ -136,7 +136,7 @@ void bao_image_save_group(struct bao_core *core, struct bao_group *group)
     image->row.texts[0] = bao_text_span(group->name);
     image->lists[0] = group->ledger.errors;
     image->saved += bao_digest_group(group) + bao_digest_ledger(&group->ledger);
-    bao_image_add(image, BAO_IMAGE_GROUP);
+    bao_image_add(core, BAO_IMAGE_GROUP);
 }
 
 void bao_image_save_dedup(struct bao_core *core, struct bao_dedup *dedup)
@@ -154,7 +154,7 @@ void bao_image_save_dedup(struct bao_core *core, struct bao_dedup *dedup)
     numbers[BAO_DEDUP_UNTIL] = dedup->until_us;
     image->row.texts[0] = bao_text_span(dedup->key);
     image->saved += bao_digest_dedup(dedup);
-    bao_image_add(image, BAO_IMAGE_DEDUP);
+    bao_image_add(core, BAO_IMAGE_DEDUP);
 }
 
 /* One that is only there for those who wait is volatile. */
@@ -185,16 +185,7 @@ void bao_image_save_tally(struct bao_core *core, struct bao_tally *tally)
     put_ledger(&numbers[BAO_TALLY_LEDGER], &tally->ledger);
     image->lists[0] = tally->ledger.errors;
     image->saved += bao_digest_ledger(&tally->ledger);
-    bao_image_add(image, BAO_IMAGE_TALLY);
-}
-
-static uint64_t
-address_of(const struct bao_image *image, uint64_t id, uint32_t bytes)
-{
-    if (bytes == 0 || image->sink.address == NULL) {
-        return 0;
-    }
-    return image->sink.address(image->sink.context, id);
+    bao_image_add(core, BAO_IMAGE_TALLY);
 }
 
 void bao_image_save_outcome(struct bao_core *core, struct bao_outcome *outcome)
@@ -211,8 +202,6 @@ void bao_image_save_outcome(struct bao_core *core, struct bao_outcome *outcome)
         bao_image_touch_tally(core, outcome->owner);
     }
     numbers[BAO_OUTCOME_ID] = outcome->id;
-    numbers[BAO_OUTCOME_ADDRESS] =
-        address_of(image, outcome->id, outcome->result_bytes);
     numbers[BAO_OUTCOME_OWNER] =
         outcome->owner == NULL ? 0 : outcome->owner->session_number;
     numbers[BAO_OUTCOME_STATE] = outcome->state;
@@ -220,7 +209,7 @@ void bao_image_save_outcome(struct bao_core *core, struct bao_outcome *outcome)
     numbers[BAO_OUTCOME_BYTES] = outcome->result_bytes;
     image->row.texts[0] = bao_text_span(outcome->error);
     image->saved += bao_digest_outcome(outcome);
-    bao_image_add(image, BAO_IMAGE_OUTCOME);
+    bao_image_add(core, BAO_IMAGE_OUTCOME);
 }
 
 /* --- items -----------------------------------------------------------------
@@ -297,7 +286,6 @@ void bao_image_save_item(struct bao_core *core, struct bao_item *item)
     }
     touch_links(core, item);
     numbers[BAO_ITEM_ID] = item->id;
-    numbers[BAO_ITEM_ADDRESS] = address_of(image, item->id, item->bytes);
     numbers[BAO_ITEM_ACCEPTED] = item->accepted_us;
     numbers[BAO_ITEM_BYTES] = item->bytes;
     numbers[BAO_ITEM_OWNER] =
@@ -316,5 +304,5 @@ void bao_image_save_item(struct bao_core *core, struct bao_item *item)
     put_note(image, item->note);
     put_lease(image, item->lease);
     image->saved += bao_digest_item(item);
-    bao_image_add(image, BAO_IMAGE_ITEM);
+    bao_image_add(core, BAO_IMAGE_ITEM);
 }

@@ -90,6 +90,16 @@ bool bao_memory_is_low(const struct bao_core *core)
     return left < core->cushion_whole * BAO_CUSHION_PIECE_BYTES / 2;
 }
 
+void *bao_take_spare(struct bao_core *core, size_t bytes)
+{
+    void *block = bao_arena_take(core->arena, bytes);
+    while (block == NULL && core->cushion_pieces > core->cushion_whole / 2) {
+        give_piece(core);
+        block = bao_arena_take(core->arena, bytes);
+    }
+    return block;
+}
+
 void *bao_take(struct bao_core *core, size_t bytes)
 {
     void *block = bao_arena_take(core->arena, bytes);

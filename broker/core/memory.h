@@ -29,6 +29,9 @@ bool bao_memory_admits(struct bao_core *core);
  * bounded by limits of their own, so that workers can come and drain. */
 bool bao_memory_is_low(const struct bao_core *core);
 
+/* For what may fail: NULL if the arena is empty and half of the cushion is
+ * gone. Not cleared. */
+void *bao_take_spare(struct bao_core *core, size_t bytes);
 /* Never NULL; not cleared. */
 void *bao_take(struct bao_core *core, size_t bytes);
 /* Never NULL; cleared. */

@@ -376,11 +376,14 @@ struct bao_scratch {
 
 struct bao_cushion;
 struct bao_image;
+struct bao_image_loader;
 
 struct bao_core {
     struct bao_core_config config;
     struct bao_arena *arena;
-    struct bao_image *image;     /* under way, or NULL (volatile, lent) */
+    struct bao_image *image;         /* under way, or NULL (volatile) */
+    struct bao_image_loader *loader; /* of one, before the first step */
+    bool image_failed;               /* the last one did (volatile) */
     uint32_t stamp;              /* of the last image that began (volatile) */
     struct bao_cushion *cushion; /* pieces of memory kept for what must not
                                     fail */

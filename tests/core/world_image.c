@@ -8,16 +8,8 @@
 
 /* --- a copy of one -------------------------------------------------------- */
 
-/* Where the log would have a payload. */
-static uint64_t address_of(void *context, uint64_t id)
+static void copy_piece(struct image_copy *copy, struct bao_span piece)
 {
-    (void)context;
-    return (id & 0xffff) * 128 + 64;
-}
-
-static void copy_piece(void *context, struct bao_span piece)
-{
-    struct image_copy *copy = context;
     assert_true(piece.bytes > 0 && piece.bytes <= BAO_IMAGE_PIECE_BYTES);
     if (copy->bytes + piece.bytes > copy->capacity) {
         copy->capacity = 2 * (copy->bytes + piece.bytes);
@@ -38,33 +30,33 @@ void image_copy_fini(struct image_copy *copy)
     *copy = (struct image_copy){.data = NULL};
 }
 
-static void begin(struct bao_core *core, void *memory, struct image_copy *copy)
+void image_begin(struct bao_core *core, struct image_copy *copy)
 {
-    const struct bao_image_sink sink = {
-        .context = copy, .write = copy_piece, .address = address_of};
-    image_copy_fini(copy);
-    copy->digest = bao_core_digest(core);
-    bao_image_begin(core, memory, &sink);
+    *copy = (struct image_copy){.digest = bao_core_digest(core)};
+    assert_true(bao_image_begin(core));
+}
+
+bool image_next(struct bao_core *core,
+                struct image_copy *copy,
+                uint32_t records)
+{
+    static uint8_t piece[BAO_IMAGE_PIECE_BYTES];
+    assert_true(bao_image_under_way(core));
+    const size_t bytes = bao_image_next(core, records, piece, sizeof(piece));
+    if (bytes > 0) {
+        copy_piece(copy, bao_span_of(piece, bytes));
+    }
+    assert_false(bao_image_failed(core));
+    return bao_image_under_way(core);
 }
 
 void image_make(struct bao_core *core,
                 struct image_copy *copy,
                 uint32_t records)
 {
-    void *memory = malloc(BAO_IMAGE_MEMORY_BYTES);
-    assert_non_null(memory);
-    begin(core, memory, copy);
-    while (bao_image_next(core, records)) {
+    image_begin(core, copy);
+    while (image_next(core, copy, records)) {
     }
-    free(memory);
-}
-
-static void place(void *context, const struct bao_image_body *body)
-{
-    uint64_t *placed = context;
-    assert_true(body->bytes > 0);
-    assert_true(body->header_bytes <= body->bytes);
-    (*placed)++;
 }
 
 enum baozi_status image_load(const struct image_copy *copy,
@@ -72,11 +64,8 @@ enum baozi_status image_load(const struct image_copy *copy,
                              const char **why)
 {
     const char *nothing = NULL;
-    uint64_t placed = 0;
     enum baozi_status status = BAOZI_OK;
     why = why == NULL ? &nothing : why;
-    struct bao_image_loader *loader =
-        bao_image_load_begin(core, place, &placed);
     size_t from = 0;
     for (size_t i = 0; i < copy->pieces && status == BAOZI_OK; i++) {
         /* Of its own, so that a sanitizer sees who reads beyond it. */
@@ -84,12 +73,12 @@ enum baozi_status image_load(const struct image_copy *copy,
         uint8_t *piece = malloc(bytes + 1);
         assert_non_null(piece);
         memcpy(piece, copy->data + from, bytes);
-        status = bao_image_load(loader, bao_span_of(piece, bytes), why);
+        status = bao_image_load(core, bao_span_of(piece, bytes), why);
         from = copy->ends[i];
         free(piece);
     }
     if (status == BAOZI_OK) {
-        status = bao_image_load_end(loader, why);
+        status = bao_image_loaded(core, why);
     }
     return status;
 }
@@ -107,13 +96,10 @@ static uint64_t below(struct world_image *image, uint64_t most)
 void world_image_init(struct world_image *image)
 {
     *image = (struct world_image){.random = UINT64_C(0x696d616765)};
-    image->memory = malloc(BAO_IMAGE_MEMORY_BYTES);
-    assert_non_null(image->memory);
 }
 
 void world_image_fini(struct world_image *image)
 {
-    free(image->memory);
     image_copy_fini(&image->making);
     image_copy_fini(&image->made);
 }
@@ -155,7 +141,7 @@ static void slice(struct world *world)
 {
     struct world_image *image = &world->image;
     const uint32_t records = 1u + (uint32_t)below(image, 1u + below(image, 40));
-    if (bao_image_next(world->core, records)) {
+    if (image_next(world->core, &image->making, records)) {
         return;
     }
     image_copy_fini(&image->made);
@@ -168,14 +154,15 @@ static void slice(struct world *world)
 void world_image_step(struct world *world)
 {
     struct world_image *image = &world->image;
-    if (bao_image_is_under_way(world->core)) {
+    if (bao_image_under_way(world->core)) {
         if (below(image, 300) == 0) {
             bao_image_abandon(world->core);
         } else if (below(image, 2) == 0) {
             slice(world);
         }
     } else if (below(image, 6) == 0) {
-        begin(world->core, image->memory, &image->making);
+        image_copy_fini(&image->making);
+        image_begin(world->core, &image->making);
         image->making.log_count = world->log.count;
         image->making.whole = !world->partial;
     }
@@ -183,7 +170,7 @@ void world_image_step(struct world *world)
 
 void world_image_die(struct world *world)
 {
-    if (bao_image_is_under_way(world->core)) {
+    if (bao_image_under_way(world->core)) {
         bao_image_abandon(world->core);
     }
 }

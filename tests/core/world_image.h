@@ -26,7 +26,6 @@ struct image_copy {
 };
 
 struct world_image {
-    void *memory; /* owned */
     struct image_copy making;
     struct image_copy made;
     uint64_t random;
@@ -53,6 +52,12 @@ void world_image_recover(struct world *world, struct bao_core *core);
 
 /* Makes an image at once. */
 void image_make(struct bao_core *core,
+                struct image_copy *copy,
+                uint32_t records);
+/* The same in steps; `copy` must hold nothing. */
+void image_begin(struct bao_core *core, struct image_copy *copy);
+/* True while there is more to come. */
+bool image_next(struct bao_core *core,
                 struct image_copy *copy,
                 uint32_t records);
 /* Loads it; `why` may be NULL. */
