@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 
 #include "broker/core/image.h"
 #include "broker/recover.h"
@@ -158,127 +157,65 @@ bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us)
 
 /* --- checkpoints --- */
 
-/* A piece that the log has no room for yet: a step that changes much writes
- * several at once. */
-struct bao_disk_piece {
-    struct bao_disk_piece *next;
-    size_t bytes;
-    uint8_t data[];
-};
-
-static void drop_pieces(struct bao_disk *disk)
-{
-    while (disk->first != NULL) {
-        struct bao_disk_piece *next = disk->first->next;
-        free(disk->first);
-        disk->first = next;
-    }
-    disk->last = NULL;
-}
-
-static void keep_piece(struct bao_disk *disk,
-                       enum bao_piece_kind kind,
-                       struct bao_span piece)
-{
-    struct bao_disk_piece *kept = malloc(sizeof *kept + 1 + piece.bytes);
-    if (kept == NULL) {
-        disk->dropped = true;
-        return;
-    }
-    kept->next = NULL;
-    kept->bytes = 1 + piece.bytes;
-    kept->data[0] = (uint8_t)kind;
-    memcpy(kept->data + 1, piece.data, piece.bytes);
-    if (disk->last != NULL)
-        disk->last->next = kept;
-    else
-        disk->first = kept;
-    disk->last = kept;
-}
-
-/* The core's sink: may be called in the midst of a step. */
-static void take_image(void *context, struct bao_span piece)
-{
-    keep_piece(context, BAO_PIECE_CORE, piece);
-}
-
-/* Gives the log what it has room for; true if nothing is left. */
-static bool write_pieces(struct bao_disk *disk)
-{
-    struct bao_disk_piece *piece;
-    while ((piece = disk->first) != NULL) {
-        if (bao_log_checkpoint_room(disk->log) < piece->bytes)
-            return false;
-        bao_log_checkpoint_write(disk->log,
-                                 bao_span_of(piece->data, piece->bytes));
-        disk->first = piece->next;
-        if (disk->first == NULL)
-            disk->last = NULL;
-        free(piece);
-    }
-    return true;
-}
-
 static void begin_checkpoint(struct bao_disk *disk, uint64_t now_us)
 {
-    const struct bao_image_sink sink = {.context = disk, .write = take_image};
-    if (disk->image == NULL)
-        disk->image = malloc(BAO_IMAGE_MEMORY_BYTES);
-    if (disk->image == NULL ||
-        bao_log_checkpoint_begin(disk->log, disk->journal->index) != BAOZI_OK)
+    if (bao_log_checkpoint_begin(disk->log, disk->journal->index) != BAOZI_OK)
         return;
     disk->writing = true;
-    disk->dropped = false;
-    disk->imaging = true;
+    disk->dropped = !bao_image_begin(disk->core);
     disk->checkpoint_us = now_us;
-    bao_image_begin(disk->core, disk->image, &sink);
     bao_bodies_image_begin(disk->bodies);
 }
 
 static void end_checkpoint(struct bao_disk *disk, uint64_t now_us)
 {
     disk->writing = false;
-    if (disk->dropped) {
-        if (disk->imaging)
-            bao_image_abandon(disk->core);
-        drop_pieces(disk);
+    if (disk->dropped && bao_image_under_way(disk->core))
+        bao_image_abandon(disk->core);
+    if (disk->dropped)
         bao_log_checkpoint_drop(disk->log);
-    } else {
+    else
         bao_log_checkpoint_end(disk->log);
-    }
     BAO_LOG(disk->dropped ? BAO_LOG_WARNING : BAO_LOG_INFO,
             bao_event(disk->dropped ? "checkpoint_dropped" : "checkpoint"),
             bao_number("ms", (now_us - disk->checkpoint_us) / 1000));
 }
 
-/* First all of the core, then the addresses of the payloads. */
-static void next_slice(struct bao_disk *disk)
+/* One piece: first all of the core, then the addresses of the payloads. 0:
+ * it goes on with the next slice. */
+static size_t next_piece(struct bao_disk *disk, uint8_t *to, size_t capacity)
 {
-    static uint8_t piece[BAO_IMAGE_PIECE_BYTES];
-    if (disk->imaging) {
-        disk->imaging = bao_image_next(disk->core, SLICE_RECORDS);
-        return;
+    size_t bytes;
+    if (bao_image_under_way(disk->core)) {
+        to[0] = BAO_PIECE_CORE;
+        bytes = bao_image_next(disk->core, SLICE_RECORDS, to + 1, capacity - 1);
+        disk->dropped = disk->dropped || bao_image_failed(disk->core);
+    } else {
+        to[0] = BAO_PIECE_BODIES;
+        bytes = bao_bodies_image_next(
+            disk->bodies, SLICE_RECORDS, to + 1, capacity - 1);
     }
-    const size_t bytes =
-        bao_bodies_image_next(disk->bodies, SLICE_RECORDS, piece, sizeof piece);
-    if (bytes > 0)
-        keep_piece(disk, BAO_PIECE_BODIES, bao_span_of(piece, bytes));
+    return bytes == 0 ? 0 : bytes + 1;
 }
 
 /* A slice; true if the next one need not wait for the disk. */
 static bool write_slice(struct bao_disk *disk, uint64_t now_us)
 {
+    static uint8_t piece[BAO_LOG_PIECE_BYTES_MAX];
     if (bao_log_checkpoint_state(disk->log) == BAO_LOG_CHECKPOINT_GIVEN_UP)
         disk->dropped = true;
-    if (!disk->dropped && !write_pieces(disk))
-        return false;
-    if (disk->dropped ||
-        (!disk->imaging && !bao_bodies_image_under_way(disk->bodies))) {
-        end_checkpoint(disk, now_us);
-        return false;
+    if (!disk->dropped) {
+        if (bao_log_checkpoint_room(disk->log) < sizeof piece)
+            return false;
+        const size_t bytes = next_piece(disk, piece, sizeof piece);
+        if (bytes > 0 && !disk->dropped)
+            bao_log_checkpoint_write(disk->log, bao_span_of(piece, bytes));
     }
-    next_slice(disk);
-    return true;
+    if (!disk->dropped && (bao_image_under_way(disk->core) ||
+                           bao_bodies_image_under_way(disk->bodies)))
+        return true;
+    end_checkpoint(disk, now_us);
+    return false;
 }
 
 bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us)
@@ -334,8 +271,6 @@ bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us)
     bao_log_threads_close(disk->threads);
     if (disk->locked)
         bao_storage_close(&disk->storage);
-    drop_pieces(disk);
-    free(disk->image);
     *disk = (struct bao_disk){.log = NULL};
     return good;
 }

@@ -14,8 +14,6 @@
 #include "broker/log_threads.h"
 #include "broker/storage.h"
 
-struct bao_disk_piece;
-
 struct bao_disk {
     struct bao_storage storage;
     struct bao_log_threads *threads;
@@ -26,13 +24,9 @@ struct bao_disk {
     struct bao_core *core;
     struct bao_bodies *bodies;
     bool locked;
-    bool writing;                 /* a checkpoint, in slices */
-    bool imaging;                 /* the core's part of it */
-    bool dropped;                 /* it cannot be completed */
-    uint64_t checkpoint_us;       /* when it began */
-    void *image;                  /* memory of the core's image; owned */
-    struct bao_disk_piece *first; /* pieces that wait for the log */
-    struct bao_disk_piece *last;
+    bool writing;           /* a checkpoint, in slices */
+    bool dropped;           /* it cannot be completed */
+    uint64_t checkpoint_us; /* when it began */
 };
 
 /* Locks the folder, making it if need be, and opens its log. False: it was

@@ -87,10 +87,9 @@ static enum baozi_status take_piece(void *context, struct bao_span piece)
         bao_span_of(piece.data + 1, piece.bytes > 0 ? piece.bytes - 1 : 0);
     const char *why = "a piece of a kind that this version does not know";
     enum baozi_status status = BAOZI_BAD_VERSION;
-    if (recovery->loader == NULL)
-        recovery->loader = bao_image_load_begin(recovery->core, NULL, NULL);
+    recovery->imaged = true;
     if (piece.bytes > 0 && piece.data[0] == BAO_PIECE_CORE) {
-        status = bao_image_load(recovery->loader, rest, &why);
+        status = bao_image_load(recovery->core, rest, &why);
     } else if (piece.bytes > 0 && piece.data[0] == BAO_PIECE_BODIES) {
         why = "an address of a payload is damaged";
         status = bao_bodies_image_load(recovery->bodies, rest)
@@ -107,10 +106,10 @@ static enum baozi_status load_checkpoint(struct bao_recovery *recovery)
     const char *why = NULL;
     enum baozi_status status = bao_log_checkpoint_load(
         recovery->log, take_piece, recovery, recovery->report);
-    if (status != BAOZI_OK || recovery->loader == NULL)
+    if (status != BAOZI_OK || !recovery->imaged)
         return status;
     recovery->last_index = recovery->report->checkpoint_index;
-    status = bao_image_load_end(recovery->loader, &why);
+    status = bao_image_loaded(recovery->core, &why);
     if (status != BAOZI_OK)
         refuse_checkpoint(recovery, why);
     return status;

@@ -21,7 +21,7 @@ struct bao_recovery {
     struct bao_log *log; /* all lent */
     struct bao_core *core;
     struct bao_bodies *bodies;
-    struct bao_image_loader *loader; /* while a checkpoint is taken */
+    bool imaged;                   /* a checkpoint was taken */
     struct bao_log_report *report; /* of bao_log_open(); goes on being filled */
     uint64_t facts;                /* applied */
     uint64_t last_index;           /* of the last one */
