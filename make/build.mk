@@ -56,6 +56,8 @@ COMPARE  := $(patsubst %,$(B)/tests/bench/compare/%,\
 # Small programs of one file each that integration tests start.
 HELPERS  := $(patsubst %.c,$(B)/%,$(call source,tests/integration) \
               $(call source,tests/fault))
+# Libraries that tests preload into the real programs.
+SHIMS    := $(patsubst %.c,$(B)/%.so,$(call source,tests/fault/shim))
 HEADERS  := $(patsubst common/%,build/include/%,$(PUBLIC_HEADERS))
 
 programs: $(PROGRAMS)
@@ -64,7 +66,7 @@ library: $(LIBRARY) $(HEADERS)
 plugins: $(PLUGINS)
 all: programs library plugins
 	@:
-tests: $(UNIT) $(STORY) $(SIM) $(HELPERS)
+tests: $(UNIT) $(STORY) $(SIM) $(HELPERS) $(SHIMS)
 	@:
 examples: $(EXAMPLES)
 	@:
@@ -159,6 +161,12 @@ $(B)/libbaozi.so: $(call object,$(COMMON)) $(B)/files \
 	$(Q)ln -sf $(SONAME) $@
 
 $(B)/plugins/%.so: $(B)/obj/worker/plugins/%.o
+	$(call say,LD,$@)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \
+	    -o $@ $<
+
+$(B)/tests/fault/shim/%.so: $(B)/obj/tests/fault/shim/%.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \

@@ -14,6 +14,7 @@ The cut is ext4's own shutdown without a flush of its journal
 sync has written never reach the image.
 """
 import contextlib
+import ctypes
 import fcntl
 import os
 import re
@@ -26,6 +27,7 @@ import time
 IOC_SHUTDOWN = 0x8004587D  # _IOR('X', 125, __u32)
 NO_LOG_FLUSH = 2
 CAP_SYS_ADMIN = 21
+CLONE_NEWNS = 0x20000
 
 
 def _run(*command):
@@ -50,8 +52,21 @@ def why_not():
     return None
 
 
+def _leave_mounts_to_ourselves():
+    """From now on, what this process and its children mount is seen by nobody
+    else: a process with a view of its own (a container that starts, say)
+    would keep what we unmount, and the next mount would find it still there.
+    """
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(CLONE_NEWNS) != 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    _run("mount", "--make-rprivate", "/")
+
+
 class Disk:
     """One file system; see above."""
+
+    apart = False
 
     def __init__(self, megabytes=64):
         self.folder = tempfile.mkdtemp(prefix="baozi-disk-")
@@ -59,6 +74,9 @@ class Disk:
         self.mount_point = os.path.join(self.folder, "mount")
         self.mounted = False
         os.mkdir(self.mount_point)
+        if not Disk.apart:
+            _leave_mounts_to_ourselves()
+            Disk.apart = True
         try:
             with open(self.image, "wb") as image:
                 image.truncate(megabytes << 20)
