@@ -247,26 +247,42 @@ class Scene:
         return len(worked) - len(wanted)
 
 
-def weather(name, fault, seed=1):
+def play(scene, fault, kills):
+    """The fault; meanwhile the broker dies so often and comes back."""
+    if not kills:
+        fault(scene.network)
+        return
+    thread = threading.Thread(target=fault, args=(scene.network,))
+    thread.start()
+    for _ in range(kills):
+        time.sleep(1.2)
+        scene.broker.kill()
+        scene.broker = Broker(url=scene.broker.url, data=path("log"))
+    thread.join()
+
+
+def weather(name, fault, kills=0):
     """A test of how the programs stand one kind of fault."""
     @test(name)
     def _():
         port = free_port()
-        with Broker(url=f"tcp://127.0.0.1:{port}") as broker, \
-                Network(port, seed) as network:
+        broker = Broker(url=f"tcp://127.0.0.1:{port}",
+                        data=path("log") if kills else None)
+        with Network(port, SEED) as network:
             scene = Scene(broker, network)
             try:
-                fault(network)
+                play(scene, fault, kills)
                 counts = network.counts()
                 heal = scene.heal()
                 twice = scene.judge()
             finally:
                 scene.knocker.end()
-            answers = scene.knocker.answers.judge(broker.stat)
+            answers = scene.knocker.answers.judge(scene.broker.stat)
             print(f"# on again after {heal:.2f} s; {counts['accepted']} "
                   f"connections, {counts['ended']} ended; {twice} worked on "
                   f"twice; sure+unsure: {answers}")
             check(heal < 3 * HEARTBEAT * PATIENCE, f"heal took {heal:.2f} s")
+        equal(scene.broker.stop(), 0, "exit code of the broker")
 
 
 def repeat(network, seconds, *turns, pause=0.25):
@@ -328,5 +344,7 @@ def anything(network):
 
 
 weather("[F15] [F16] all of it in turn, as chance wants", anything)
+weather("[F1] [F15] [F16] the same, and the broker is killed with -9 three "
+        "times", anything, kills=3)
 
 main()
