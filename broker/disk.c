@@ -224,6 +224,8 @@ bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us)
         return false;
     bao_log_threads_clear(disk->threads);
     bao_log_turn(disk->log, now_us);
+    if (bao_log_failed(disk->log))
+        return false; /* that is not a full disk; the journal will see it */
     bao_core_log_room(disk->core, bao_log_room(disk->log, false));
     if (disk->writing)
         return write_slice(disk, now_us);

@@ -7,11 +7,13 @@
  *
  * One line is one event, appended by one write: `try X` before a put, `put X`
  * when it was confirmed; `got X`, then `done X` when the settle was confirmed
- * or `stale X`; `fail X STATUS` for everything else. tests/lib/ledger.py reads
- * the lines of all and says whether something is missing or came twice.
+ * or `stale X`; `bad X` if it has other bytes than it was put with; `fail X
+ * STATUS` for everything else. tests/lib/ledger.py reads the lines of all and
+ * says whether something is missing or came twice.
  */
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,12 +25,20 @@
 #define PAYLOAD_BYTES (1 << 20)
 
 static volatile sig_atomic_t told; /* to end, once nothing is begun */
+static bool getting;
 static int book = -1;
 
 static void tell(int signal)
 {
     (void)signal;
     told = 1;
+}
+
+/* Only a get is given up; what else was begun is finished. */
+static int is_over(void *context)
+{
+    (void)context;
+    return getting && told;
 }
 
 static void note(const char *what, const char *payload, int bytes, int status)
@@ -56,6 +66,15 @@ static int name_bytes(const char *payload, size_t bytes)
     return name > 100 ? 100 : (int)name;
 }
 
+/* Behind the name there is nothing but one space and x. */
+static bool is_whole(const char *payload, size_t bytes, size_t name)
+{
+    for (size_t i = name + 1; i < bytes; i++)
+        if (payload[i] != 'x')
+            return false;
+    return name == bytes || payload[name] == ' ';
+}
+
 static int put_all(struct baozi *client, char **argv, size_t bytes)
 {
     static char payload[PAYLOAD_BYTES];
@@ -78,11 +97,13 @@ static int eat_all(struct baozi *client, char **argv)
 {
     struct baozi_item item;
     for (;;) {
+        getting = !told;
         enum baozi_status status =
-            baozi_get(client, argv[3], NULL, told ? 0 : 500, &item);
+            baozi_get(client, argv[3], NULL, told ? 0 : PATIENCE_MS, &item);
+        getting = false;
         if (status == BAOZI_EMPTY && told)
             return 0;
-        if (status == BAOZI_EMPTY)
+        if (status == BAOZI_EMPTY || status == BAOZI_INTERRUPTED)
             continue;
         if (status != BAOZI_OK) {
             note("fail", "get", 3, (int)status);
@@ -92,7 +113,10 @@ static int eat_all(struct baozi *client, char **argv)
         char name[101];
         int bytes = name_bytes(item.payload, item.bytes);
         memcpy(name, item.payload, (size_t)bytes);
-        note("got", name, bytes, 0);
+        note(is_whole(item.payload, item.bytes, (size_t)bytes) ? "got" : "bad",
+             name,
+             bytes,
+             0);
         status = baozi_done(client, &item);
         if (status == BAOZI_STALE)
             note("stale", name, bytes, 0);
@@ -105,7 +129,8 @@ static int eat_all(struct baozi *client, char **argv)
 int main(int argc, char **argv)
 {
     struct baozi *client;
-    struct baozi_options options = {.size = sizeof options};
+    struct baozi_options options = {.size = sizeof options,
+                                    .interrupted = is_over};
     struct sigaction action = {.sa_handler = tell};
     if (argc < 5)
         return 64;

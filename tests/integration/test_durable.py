@@ -9,7 +9,8 @@ import os
 import random
 import time
 
-from baozi_test import (check, contains, equal, main, path, run, test,
+from baozi_disk import Disk, why_not
+from baozi_test import (Skip, check, contains, equal, main, path, run, test,
                         wait_until)
 from ledger import Crowd, Durable
 
@@ -151,6 +152,108 @@ def _():
         contains(broker.stderr(), "facts=0")
         equal(show(broker, "jobs", "ready"), (100,), "ready")
         equal(broker.cli("get", "jobs").stdout, "bun 0", "the first one")
+
+
+def resident_mb(pid):
+    for line in read_file(f"/proc/{pid}/status").splitlines():
+        if line.startswith("RssAnon:"):
+            return int(line.split()[1]) // 1024
+    raise AssertionError("no RssAnon")
+
+
+def read_file(name):
+    with open(name, encoding="ascii") as file:
+        return file.read()
+
+
+def backlog(megabytes, limit_mb, item_kb):
+    """More on the disk than fits into memory, out again in order; with a
+    restart in the middle."""
+    with Durable(path("data"), "--memory-limit", f"{limit_mb}MiB") as broker:
+        broker.cli("queue", "create", "jobs")
+        crowd = Crowd(broker.url, "jobs", producers=1, workers=0,
+                      sizes=(item_kb * 1024,))
+        wait_until(lambda: show(broker, "jobs", "bytes")[0] > megabytes << 20,
+                   300, what="the backlog")
+        equal(crowd.producers[0].stop(), 0, "the producer")
+        full_mb = resident_mb(broker.pid)
+        took = broker.kill_and_start()
+        restarted_mb = resident_mb(broker.pid)
+        crowd.eat(broker.url)
+        counts = crowd.finish(broker, 300)
+        got = [int(name.split("-")[1]) for name in crowd.read()["got"]]
+        equal(got, sorted(got), "the order")
+    check(full_mb < limit_mb, f"{full_mb} MB in memory")
+    check(restarted_mb < limit_mb, f"{restarted_mb} MB after the restart")
+    print(f"# {counts['put']} items, {megabytes} MB: {full_mb} MB resident, "
+          f"{restarted_mb} MB after a restart of {took:.2f} s")
+
+
+@test("[P7 S6] a backlog larger than memory drains in order, across a restart")
+def _():
+    if os.environ.get("BAOZI_TEST_LONG"):
+        backlog(2048, 256, 200)
+    else:
+        backlog(256, 64, 60)
+
+
+@test("[S9] a full disk: puts are refused, the rest works, and it clears")
+def _():
+    if why_not():
+        raise Skip(why_not())
+    with Disk(megabytes=400) as disk:
+        broker = Durable(disk.path("data"))
+        broker.cli("queue", "create", "jobs", "--max-deliveries", "0")
+        small = broker.cli("put", "jobs", "small")
+        equal(small.returncode, 0, "a put with room")
+        bun, puts = b"x" * (4 << 20), 0
+        while True:
+            done = broker.cli("put", "jobs", input=bun)
+            if done.returncode != 0:
+                break
+            puts += 1
+            check(puts < 200, "400 MB took 800 MB")
+        equal(done.returncode, 75, "exit code of the refused put")
+        contains(done.stderr, "disk is full")
+        check(puts > 25, f"only {puts} puts of 4 MB went into 400 MB")
+        equal(broker.cli("put", "jobs", input=bun).returncode, 75, "again")
+        # What frees room works: all of it goes out.
+        equal(show(broker, "jobs", "ready"), (puts + 1,), "ready")
+        for _item in range(puts + 1):
+            equal(broker.cli("get", "jobs").returncode, 0, "a get")
+        equal(broker.cli("join", "jobs").returncode, 0, "the join")
+        wait_until(lambda: broker.cli("put", "jobs", input=bun).returncode ==
+                   0, 30, "there is room again")
+        broker.kill_and_start()
+        check(show(broker, "jobs", "ready")[0] >= 1, "what was put at last")
+        equal(broker.stop(), 0, "exit code")
+
+
+@test("[S9] a disk that fails: nobody is told OK, and the broker ends with 74")
+def _():
+    if why_not():
+        raise Skip(why_not())
+    with Disk(megabytes=400) as disk:
+        broker = Durable(disk.path("data"))
+        broker.cli("queue", "create", "jobs", "--maxsize", "1")
+        broker.cli("put", "jobs", "kept")
+        join = broker.start("baozi", "join", "jobs")
+        put = broker.start("baozi", "put", "jobs", "blocked")
+        wait_until(lambda: show(broker, "jobs", "joiners", "parked_puts") ==
+                   (1, 1), what="both wait")
+        disk.cut()
+        late = broker.start("baozi", "queue", "create", "late")
+        equal(broker.wait(), 74, "exit code of the broker")
+        contains(broker.stderr(), "event=storage_failed")
+        for waited in (put, join):
+            equal(waited.wait(), 74, "exit code of one that waited")
+            contains(waited.stderr(), "disk failed")
+        check(late.wait() in (69, 74), "it was told OK")
+        disk.restore()
+        broker.start_again()
+        equal(show(broker, "jobs", "ready"), (1,), "what was confirmed")
+        equal(broker.cli("get", "jobs").stdout, "kept", "the item")
+        equal(broker.stop(), 0, "exit code")
 
 
 if __name__ == "__main__":

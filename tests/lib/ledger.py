@@ -14,7 +14,8 @@ import os
 import signal
 import time
 
-from baozi_test import BUILD, Broker, Process, check, equal, path, read
+from baozi_test import (BUILD, Broker, Process, check, equal, path, read,
+                        wait_until)
 
 PROGRAM = os.path.join(os.path.dirname(BUILD), "build/release/tests",
                        "integration/ledger")
@@ -48,8 +49,13 @@ class Crowd:
             self._start("put", url, f"{name}{n}", f"{name}{n}",
                         sizes[n % len(sizes)])
             for n in range(producers)]
-        self.workers = [self._start("eat", url, f"{name}w{n}")
-                        for n in range(workers)]
+        self.workers = []
+        for n in range(workers):
+            self.eat(url, f"{name}w{n}")
+
+    def eat(self, url, name="w"):
+        """One more worker."""
+        self.workers.append(self._start("eat", url, name))
 
     def _start(self, verb, url, book, *arguments):
         self.books.append(path("book." + book))
@@ -59,7 +65,7 @@ class Crowd:
     def read(self):
         """{event: [payload, ...]}; fails are (payload, status)."""
         events = {what: [] for what in
-                  ("try", "put", "got", "done", "stale", "fail")}
+                  ("try", "put", "got", "bad", "done", "stale", "fail")}
         for book in self.books:
             for line in (read(book) if os.path.exists(book) else
                          "").splitlines():
@@ -68,25 +74,37 @@ class Crowd:
                     words[1] if len(words) == 2 else tuple(words[1:]))
         return events
 
-    def finish(self, broker, seconds=60):
+    def end(self, broker, seconds=60):
+        """The producers end, the workers empty the queue, and end."""
         for producer in self.producers:
             equal(producer.stop(seconds), 0, "a producer's exit code")
+        wait_until(lambda: broker.stat(self.queue)["unfinished"] == 0,
+                   seconds, "the workers empty the queue")
         for worker in self.workers:
             equal(worker.stop(seconds), 0, "a worker's exit code")
+
+    def judge(self):
+        """Fails unless the books are right; {event: how many}."""
         events = self.read()
         judge(events)
+        return {what: len(lines) for what, lines in events.items()}
+
+    def finish(self, broker, seconds=60):
+        self.end(broker, seconds)
+        counts = self.judge()
         stat = broker.stat(self.queue)
         for reading in ("unfinished", "ready", "leased", "delayed", "dead"):
             equal(stat[reading], 0, reading)
-        if not events["fail"]:
-            equal(stat["accepted"], len(events["put"]), "accepted")
-            equal(stat["done"], len(events["done"]), "done")
-        return {what: len(lines) for what, lines in events.items()}
+        if counts["fail"] == 0:
+            equal(stat["accepted"], counts["put"], "accepted")
+            equal(stat["done"], counts["done"], "done")
+        return counts
 
 
 def judge(events):
     """What must be true of any crowd's books once everything is settled."""
     put, done, tried = (set(events[what]) for what in ("put", "done", "try"))
+    equal(events["bad"], [], "payloads that were changed")
     unsure = {fail[0] for fail in events["fail"]}
     equal(len(done), len(events["done"]), "each is settled once")
     equal(len(put), len(events["put"]), "each is confirmed once")
