@@ -25,6 +25,14 @@ static inline uint64_t bao_later(uint64_t from_us, uint64_t by_us)
     return from_us > BAO_NEVER - by_us ? BAO_NEVER : from_us + by_us;
 }
 
+/* When a delay is over: never BAO_NEVER, which stands for the wall clock (and
+ * in a return for the queue's backoff). */
+static inline uint64_t bao_due_us(uint64_t now_us, uint64_t delay_us)
+{
+    uint64_t due_us = bao_later(now_us, delay_us);
+    return due_us == BAO_NEVER ? BAO_NEVER - 1 : due_us;
+}
+
 static inline uint64_t bao_us_of_ms(uint64_t ms)
 {
     return ms > BAO_NEVER / BAO_MS ? BAO_NEVER : ms * BAO_MS;

@@ -52,7 +52,7 @@ static void accept(struct bao_core *core,
     fact->flags = offer->flags &
                   (BAO_FLAG_ATOMIC | BAO_FLAG_UNIQUE | BAO_FLAG_WANT_RESULT);
     if (offer->delay_us > 0) {
-        fact->due_us = bao_later(core->now_us, offer->delay_us);
+        fact->due_us = bao_due_us(core->now_us, offer->delay_us);
     }
     if (offer->timed) {
         uint64_t wall_us = bao_us_of_ms(offer->not_before_ms);

@@ -77,7 +77,7 @@ static bool wish_of(struct bao_core *core,
 {
     *wish = (struct wish){.cause = BAO_CAUSE_NONE};
     if (bao_has(op, BAO_BIT(DELAY_MS)) && op->delay_ms > 0) {
-        wish->due_us = bao_later(core->now_us, bao_us_of_ms(op->delay_ms));
+        wish->due_us = bao_due_us(core->now_us, bao_us_of_ms(op->delay_ms));
     }
     switch (op->verb) {
     case BAO_VERB_DONE:

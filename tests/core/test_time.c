@@ -20,6 +20,24 @@ static void test_time__a_delayed_item_comes_when_it_is_due(void **state)
                "2 until 30100\n");
 }
 
+/* Beyond all time is late, and no other kind of time; whether the item has a
+ * note or none. */
+static void test_time__a_delay_beyond_all_time_is_a_delay(void **state)
+{
+    (void)state;
+    world_says(
+        "[   0] p1 put buns 'a' delay 18446744073709551615       -> ok, item "
+        "1\n"
+        "[   0] p1 put buns 'b' delay 18446744073709551615 key k -> ok, item "
+        "2\n"
+        "[   0] p1 put buns 'c'               -> ok, item 3\n"
+        "[   1] w1 get buns                   -> ok, item 3 'c', lease 1 until "
+        "30001\n"
+        "[   2] w1 release 3 delay 18446744073709551615          -> ok\n"
+        "[ 999999999] p1 stat buns ready delayed -> ok, ready 0, delayed "
+        "3\n");
+}
+
 static void test_time__due_items_take_their_id_s_place(void **state)
 {
     (void)state;
@@ -192,6 +210,7 @@ static void test_time__no_step_accepts_more_than_1024_waiting_puts(void **state)
 const struct core_test core_tests_time[] = {
     CORE_TEST(test_time__a_delayed_item_comes_when_it_is_due,
               "S1.h S3.1.g S6.l S3.4.d"),
+    CORE_TEST(test_time__a_delay_beyond_all_time_is_a_delay, "S1.g"),
     CORE_TEST(test_time__due_items_take_their_id_s_place, "S6.l"),
     CORE_TEST(test_time__not_before_is_the_wall_clock_s, "S1.g S3.4.c"),
     CORE_TEST(test_time__ttl_ends_ready_and_delayed_items, "S3.4.f S1.j"),
