@@ -207,6 +207,10 @@ static void answer_one(struct bao_dialogue *d,
                        const struct bao_operation *answer,
                        const struct bao_message *message)
 {
+    if (answer->rid == 0 || answer->rid > d->last_rid) {
+        bao_break(d, "an answer to what was never asked");
+        return;
+    }
     struct bao_request *request = bao_map_find(&d->requests, answer->rid);
     bao_ack_add(d, now_us, answer->rid);
     if (request == NULL) {
@@ -254,7 +258,7 @@ static void take_answer(struct bao_dialogue *d,
         return;
     }
     struct bao_operation one = *answer;
-    for (uint64_t i = 0; i < count; i++) {
+    for (uint64_t i = 0; i < count && d->broken == NULL; i++) {
         answer_one(d, now_us, &one, message);
         one.rid++;
         one.id++;

@@ -95,9 +95,9 @@ static bool add_held(struct bao_dialogue *d)
     while (d->held_due) {
         size_t left = d->held.count - d->held.sent;
         size_t count = at_most(left, BAO_OPERATION_ITEMS_MAX);
-        pack_pairs(d, d->held.data + d->held.sent, count);
         struct bao_operation op = make_notice(BAO_VERB_HELD);
         if (count > 0) {
+            pack_pairs(d, d->held.data + d->held.sent, count);
             set_columns(d, &op, count);
         }
         if (count < left) {

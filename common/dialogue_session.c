@@ -318,6 +318,10 @@ void bao_session_welcome(struct bao_dialogue *d,
     d->open_since_us = now_us;
     d->beat_us = now_us;
     d->first_message = d->messages + 1;
+    /* Of answers that came between HELLO and now; a resume acknowledges all,
+     * and a new session has other rids. */
+    d->acks.count = 0;
+    d->acked_rids = 0;
     if (is_resumed) {
         resumed(d, now_us);
     } else if (had_session) {

@@ -527,6 +527,45 @@ static void test_dialogue__breaks_on_an_answer_of_another_verb(void **state)
     assert_non_null(bao_dialogue_broken(world.dialogue));
 }
 
+/* Its ACK would name what the broker has not, or rids out of order. */
+static void test_dialogue__breaks_on_an_answer_to_nothing(void **state)
+{
+    (void)state;
+    world_welcome(&world);
+    world_ask(&world, "STAT queue=buns", -1, NULL);
+    world_send(&world);
+    world_hears(&world, "STAT rid=2 status=NOT_FOUND", NULL);
+    assert_non_null(bao_dialogue_broken(world.dialogue));
+    world_lose(&world);
+    world_connect(&world);
+    world_hears(&world, "PUT rid=18446744073709551615 status=FULL", NULL);
+    assert_non_null(bao_dialogue_broken(world.dialogue));
+}
+
+/* What was on its way when the session was resumed elsewhere, is answered; the
+ * resume acknowledges it with all the rest, in order. */
+static void test_dialogue__takes_an_answer_before_the_welcome(void **state)
+{
+    (void)state;
+    world_welcome(&world);
+    for (int i = 0; i < 3; i++)
+        world_ask(&world, "STAT queue=buns", -1, NULL);
+    world_send(&world);
+    world_lose(&world);
+    world_connect(&world);
+    world_forget(&world);
+    world_hears(&world, "STAT rid=2 status=NOT_FOUND", NULL);
+    world_story(&world, "= STAT rid=2 status=NOT_FOUND\n");
+    world_hears(&world, RESUMED, NULL);
+    world_send(&world);
+    world_story(&world,
+                "! welcomed, resumed\n"
+                "> ACK ranges=2,2\n"
+                "> HELD\n"
+                "> STAT rid=1 queue=buns\n"
+                "> STAT rid=3 queue=buns\n> --\n");
+}
+
 /* Any bytes at all: never a crash, at worst a broken connection. */
 static void test_dialogue__survives_any_bytes(void **state)
 {
@@ -591,6 +630,8 @@ int main(void)
         TEST(test_dialogue__does_not_send_a_poisonous_request_for_ever),
         TEST(test_dialogue__breaks_on_bodies_that_are_not_there),
         TEST(test_dialogue__breaks_on_an_answer_of_another_verb),
+        TEST(test_dialogue__breaks_on_an_answer_to_nothing),
+        TEST(test_dialogue__takes_an_answer_before_the_welcome),
         TEST(test_dialogue__survives_any_bytes),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
