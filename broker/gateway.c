@@ -217,6 +217,17 @@ struct arrival {
     uint64_t now_us;
 };
 
+/* A notice with a rid is no request all the same. A verb of a later version
+ * may have an answer: whoever sent it knows. */
+static bool has_no_answer(uint64_t verb)
+{
+    uint64_t required = 0;
+    uint64_t optional = 0;
+    uint64_t answer = 0;
+    return bao_verb_keys(verb, &required, &optional, &answer) &&
+           (required & BAO_BIT(RID)) == 0;
+}
+
 /* Answers an operation that the core does not get to see. */
 static const struct bao_need now = {.at = {0}};
 
@@ -227,7 +238,8 @@ static void refuse(struct bao_gateway *gateway,
                    const char *why)
 {
     struct bao_operation answer = {0};
-    if (!bao_has(operation, BAO_BIT(RID) | BAO_BIT(VERB))) {
+    if (!bao_has(operation, BAO_BIT(RID) | BAO_BIT(VERB)) ||
+        has_no_answer(operation->verb)) {
         strike(gateway, peer, why);
         return;
     }

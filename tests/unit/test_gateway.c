@@ -137,6 +137,23 @@ test_gateway__answers_and_notices_from_a_client_are_strikes(void **s)
     gateway_world_close();
 }
 
+/* A HEARTBEAT with a rid is refused, and no client could read an answer. */
+static void test_gateway__a_notice_with_a_rid_has_no_answer(void **state)
+{
+    (void)state;
+    gateway_world_open();
+    struct bao_operation beat = heartbeat();
+    BAO_SET(&beat, RID, rid, 7);
+    message_of(&beat, NULL, 0);
+    message_of(&beat, NULL, 0);
+    assert_false(bao_gateway_release(gateway));
+    assert_int_equal(fake_edge.sent_count, 0);
+    assert_int_equal(fake_edge.cuts, 0);
+    message_of(&beat, NULL, 0);
+    assert_int_equal(fake_edge.cuts, 1);
+    gateway_world_close();
+}
+
 static void test_gateway__a_bad_item_header_refuses_the_put(void **state)
 {
     (void)state;
@@ -255,6 +272,7 @@ int main(void)
         cmocka_unit_test(test_gateway__a_bad_operation_is_answered),
         cmocka_unit_test(
             test_gateway__answers_and_notices_from_a_client_are_strikes),
+        cmocka_unit_test(test_gateway__a_notice_with_a_rid_has_no_answer),
         cmocka_unit_test(test_gateway__a_bad_item_header_refuses_the_put),
         cmocka_unit_test(
             test_gateway__hello_is_welcomed_in_a_version_both_speak),
