@@ -15,6 +15,12 @@ export V PREFIX DESTDIR LIBDIR
 BUILD = $(MAKE) --no-print-directory -f make/build.mk \
         $(if $(findstring j,$(filter -j% --jobserver%,$(MAKEFLAGS))),,-j$(JOBS))
 
+# The fuzz targets need clang's fuzzer. Where that can be neither found nor
+# fetched, tests repeat the corpus with gcc's programs alone.
+FUZZ = make/deps --try fuzz && make/deps --try fuzz && \
+       { ! make/deps --check fuzz >/dev/null 2>&1 || \
+         $(BUILD) FLAVOUR=fuzz CC=clang fuzz; }
+
 .PHONY: all demo test test-compose fault check-all lint format bench \
         bench-parts bench-deps install clean deps help house
 .DEFAULT_GOAL := all
@@ -32,6 +38,7 @@ test: ## all that a change needs, some minutes
 	@make/deps test
 	@$(BUILD) FLAVOUR=release all tests examples
 	@$(BUILD) FLAVOUR=asan tests
+	@$(FUZZ)
 	@make/suite test
 
 test-compose: ## the bun kitchen in real containers, some of them hurt
@@ -47,6 +54,7 @@ check-all: ## make test, then threads, longer seeds and the benches' smoke
 	@$(BUILD) FLAVOUR=release all tests examples bench
 	@$(BUILD) FLAVOUR=asan all tests
 	@$(BUILD) FLAVOUR=tsan all tests
+	@$(FUZZ)
 	@make/suite check-all
 
 house: ## only the house rules (layout, includes, words), in seconds
@@ -82,6 +90,7 @@ install: ## into DESTDIR/PREFIX (default /usr/local)
 
 deps: ## fetch all that any target needs, through apt
 	@make/deps build test lint
+	@make/deps --try fuzz && make/deps --try fuzz
 
 clean: ## remove build/
 	@rm -rf build
@@ -90,4 +99,4 @@ help: ## this list
 	@echo "baozi: a work-queue broker. Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
 	    awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
-	@echo "Flavours: release debug asan tsan cover (build/<flavour>/)."
+	@echo "Flavours: release debug asan tsan cover fuzz (build/<flavour>/)."

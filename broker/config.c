@@ -109,7 +109,7 @@ static const struct bao_option table[] = {
     BAO_OPTION_FORMAT(struct bao_config_values, format),
     {0}};
 
-static const struct bao_program program = {
+const struct bao_program bao_broker_program = {
     .name = PROGRAM,
     .purpose = "the broker: it owns the queues",
     .options = table,
@@ -254,7 +254,7 @@ bool bao_config_open(struct bao_config *config,
         return false;
     }
     config->values = values;
-    bao_options_init(&values->options, &program, values);
+    bao_options_init(&values->options, &bao_broker_program, values);
     bool good = bao_options_run(&values->options, argc, argv, exit_code) &&
                 (values->file == NULL ||
                  read_file(&values->options, values->file, exit_code)) &&

@@ -26,6 +26,10 @@ struct bao_config {
     struct bao_config_values *values; /* as they were read */
 };
 
+/* The table of options (common/options.h), for those who look at it. */
+struct bao_program;
+extern const struct bao_program bao_broker_program;
+
 /*
  * Reads everything. True: *config is checked and owned by the caller. False:
  * end with *exit_code; everything was said already (--help, or a message).

@@ -14,7 +14,7 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all programs library plugins tests examples bench compare install
+.PHONY: all programs library plugins tests examples bench compare fuzz install
 .DEFAULT_GOAL := all
 
 include make/flags.mk
@@ -45,6 +45,12 @@ UNIT     := $(patsubst %.c,$(B)/%,\
 STORY    := $(if $(call source,tests/core),$(B)/tests/core/stories)
 SIM      := $(if $(call source,tests/sim),$(B)/tests/sim/sim)
 EXAMPLES := $(patsubst %.c,$(B)/%,$(call source,tests/examples))
+# Fuzz targets: fuzz_NAME.c each, the other files beside them are shared.
+FUZZ     := $(patsubst %.c,$(B)/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_REST := $(filter-out tests/fuzz/fuzz_%.c tests/fuzz/replay.c,\
+               $(call source,tests/fuzz))
+FUZZ_LIB := $(call no_main,$(FUZZ_REST))
+FUZZ_TOOLS := $(patsubst %.c,$(B)/%,$(filter-out $(FUZZ_LIB),$(FUZZ_REST)))
 BENCH    := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 # Clients of the comparison: one for each system that can be spoken to here.
 COMPARE_ALL := $(filter-out driver stream,$(patsubst \
@@ -66,7 +72,10 @@ library: $(LIBRARY) $(HEADERS)
 plugins: $(PLUGINS)
 all: programs library plugins
 	@:
-tests: $(UNIT) $(STORY) $(SIM) $(HELPERS) $(SHIMS)
+tests: $(UNIT) $(STORY) $(SIM) $(HELPERS) $(SHIMS) \
+    $(if $(filter asan,$(FLAVOUR)),$(FUZZ) $(FUZZ_TOOLS))
+	@:
+fuzz: $(FUZZ)
 	@:
 examples: $(EXAMPLES)
 	@:
@@ -185,7 +194,7 @@ WRAPPED := bao_core_step bao_core_tick bao_panic bao_log_write \
            bao_random_fill bao_random_number
 $(SIM): $(call object,$(call source,tests/sim)) $(ROOM_LIBS) $(B)/files
 	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))
-$(BENCH) $(HELPERS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
+$(BENCH) $(HELPERS) $(FUZZ_TOOLS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(link)
 $(COMPARE): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS) \
     $(call object,tests/bench/compare/driver.c tests/bench/compare/stream.c)
@@ -195,6 +204,16 @@ $(COMPARE): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS) \
 	    $(if $(filter $(COMPARE_OWN),$(@F)),$<,$(filter %.o,$^)) \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) \
 	    $(if $(filter rabbitmq,$(@F)),-lrabbitmq)
+# Of the fuzz flavour the main() is libFuzzer's, of others that of replay.c.
+# A target may take the place of some functions: its FUZZ_WRAP.
+FUZZ_MAIN := $(if $(filter fuzz,$(FLAVOUR)),,$(B)/obj/tests/fuzz/replay.o)
+$(B)/libfuzz.a: $(call object,$(FUZZ_LIB)) $(B)/files
+	$(put_archive)
+include $(wildcard tests/fuzz/wrap.mk)
+$(FUZZ): $(B)/%: $(B)/obj/%.o $(FUZZ_MAIN) \
+    $(if $(FUZZ_LIB),$(B)/libfuzz.a) $(ROOM_LIBS)
+	$(call link,$(addprefix -Wl$(comma)--wrap=,$(FUZZ_WRAP_$(@F))) \
+	    $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -lcmocka)
 $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o \
     $(B)/libbaozi.so
 	$(call say,LD,$@)

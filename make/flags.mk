@@ -26,13 +26,16 @@ OPTIMIZE_debug   := -O0 -g3
 OPTIMIZE_asan    := -O1 -g -fno-omit-frame-pointer -DBAO_MARKS \
                     -fsanitize=address,undefined -fno-sanitize-recover=all
 OPTIMIZE_tsan    := -O1 -g -fno-omit-frame-pointer -fsanitize=thread
+OPTIMIZE_fuzz    := -O1 -g -fno-omit-frame-pointer \
+                    -fsanitize=fuzzer-no-link,address,undefined \
+                    -fno-sanitize-recover=all
 OPTIMIZE_cover   := -O0 -g --coverage
 FORTIFY_release  := -D_FORTIFY_SOURCE=2
 SHARED_release   := -Wl,-z,defs
 SHARED_debug     := -Wl,-z,defs
 ifeq ($(OPTIMIZE_$(FLAVOUR)),)
 $(error there is no flavour '$(FLAVOUR)': \
-        take one of release debug asan tsan cover)
+        take one of release debug asan tsan cover fuzz)
 endif
 
 MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && \

@@ -129,6 +129,20 @@ def engine_of_containers(machine):
     assert (code, out, err) == (0, "", ""), (code, out, err)
 
 
+def fuzzer_or_not(machine):
+    machine.add("uname", "echo x86_64")
+    machine.add("cut", "echo 14")
+    code, out, err = machine.deps("--try", "fuzz")
+    assert code == 0 and "without clang" in out and err == "", (code, out, err)
+    # the runtime's package has the compiler's version in its name
+    machine.add("clang", "echo no-such-file")
+    code, out, err = machine.deps("--check", "fuzz")
+    assert code == 69 and "missing: libclang-rt-14-dev\n" in err, err
+    machine.add("clang", "echo /dev/null")
+    code, out, err = machine.deps("--try", "fuzz")
+    assert (code, out, err) == (0, "", ""), (code, out, err)
+
+
 def unknown_group(machine):
     code, _, err = machine.deps("frobnicate")
     assert code == 64 and "frobnicate" in err, (code, err)
@@ -145,6 +159,8 @@ CASES = [
     ("a failing apt-get is quoted", apt_fails),
     ("compose: what an engine needs, and compose old or new",
      engine_of_containers),
+    ("fuzz: the compiler, then its runtime; --try does without",
+     fuzzer_or_not),
     ("an unknown group is a usage error", unknown_group),
 ]
 

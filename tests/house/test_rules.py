@@ -88,7 +88,8 @@ def without_comments(text):
 
 
 def is_text(file):
-    return not file.endswith((".png", ".bin", ".ico"))
+    return not file.endswith((".png", ".bin", ".ico")) and \
+        not file.startswith("tests/fuzz/corpus/")
 
 
 def sources():
@@ -358,6 +359,8 @@ def _():
             "tests/sim": r"(test_.*\.py|[a-z_]*\.c)",
             # short ones, those of `make fault`, and what both start
             "tests/fault": r"((test|long)_.*\.py|[a-z]*\.c)",
+            # targets, what they share, and the test that runs them
+            "tests/fuzz": r"(test_fuzz\.py|[a-z_]*\.c)",
             # make test-compose
             "tests/compose": r"(run|engine)\.py",
         }.get(folder)

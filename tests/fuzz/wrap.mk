@@ -1,0 +1,6 @@
+# wrap.mk - whose calls a fuzz target answers itself, as __wrap_NAME().
+#
+# The dispatch sees every step of the core, has randomness that repeats, and
+# writes no log.
+FUZZ_WRAP_fuzz_dispatch := bao_core_step bao_core_tick bao_random_fill \
+    bao_log_line
