@@ -287,6 +287,12 @@ void bao_cancel(struct bao_core *core, const struct bao_call *call)
 {
     const uint64_t rid = call->operation->target;
     struct bao_request *request = bao_window_find(call->session, rid);
+    if (request == NULL && rid <= call->session->seen) {
+        /* It was refused, and nothing of it is kept: should it come again, it
+         * is a new request, and CANCELLED would say that it waited. */
+        BAO_MARK("a cancel comes too late");
+        return;
+    }
     if (request == NULL) {
         BAO_MARK("a cancel overtakes its request");
         remember_cancel(core, call->session, rid);

@@ -293,6 +293,10 @@ static void request(struct bao_core *core, struct bao_call *call)
         return;
     }
     call->count = (uint32_t)count;
+    const uint64_t last = op->rid + count - 1;
+    if (last > call->session->seen) {
+        call->session->seen = last;
+    }
     if (op->rid > call->session->top && call->session->cancel_count == 0) {
         request_new(core, call);
         return;

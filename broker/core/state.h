@@ -270,6 +270,7 @@ struct bao_session {
     uint32_t cancel_next;
     uint64_t *cancels;      /* rids to cancel on arrival */
     uint64_t top;           /* no request above it is in the window */
+    uint64_t seen;          /* no request above it arrived in this start */
     struct bao_tree window; /* requests by first rid; 0 waiting, 1 kept */
     struct bao_answer *last_answer; /* the next one may go on it */
     uint32_t answers;               /* requests answered and kept */

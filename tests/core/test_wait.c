@@ -121,6 +121,18 @@ test_wait__cancel_of_an_answered_request_changes_nothing(void **state)
                "[   4] w1 done 1          -> ok\n");
 }
 
+/* A refusal is not stored, so a CANCEL that comes after it means nothing: the
+ * request may come again, because its answer was lost, and is a new one. */
+static void test_wait__a_cancel_that_comes_too_late_is_forgotten(void **state)
+{
+    (void)state;
+    world_says("[   0] w1 get buns try #1 -> EMPTY\n"
+               "[   1] w1 cancel #1\n"
+               "[   2] p1 put buns 'a'    -> ok, item 1\n"
+               "[   3] w1 resend #1       -> ok, item 1 'a', lease 1 until "
+               "30003\n");
+}
+
 static void
 test_wait__a_cancel_that_overtakes_its_request_is_remembered(void **state)
 {
@@ -269,6 +281,7 @@ const struct core_test core_tests_wait[] = {
               "S3.2.a"),
     CORE_TEST(test_wait__cancel_of_an_answered_request_changes_nothing,
               "S3.2.b"),
+    CORE_TEST(test_wait__a_cancel_that_comes_too_late_is_forgotten, "S3.2.b"),
     CORE_TEST(test_wait__a_cancel_that_overtakes_its_request_is_remembered,
               "S3.2.c"),
     CORE_TEST(test_wait__a_resend_carries_the_time_left, "S3.2.f S1.m"),
