@@ -312,7 +312,14 @@ static struct bao_fate fate_of_lease(struct bao_core *core,
     if (!counts || (lease->flags & BAO_LEASE_AUTO) != 0) {
         return bao_fate_of_return(core, item, BAO_CAUSE_BYE, 0);
     }
+    const struct bao_queue *queue = item->queue;
     if ((lease->flags & BAO_LEASE_PREPAID) != 0) {
+        return bao_fate_of_end(core, item, BAO_STATE_DONE);
+    }
+    if (queue->ledger.unfinished == 0 && queue->prepaid > queue->reserved) {
+        /* Pushed, so not settled at the hand-out, but paid for: no task_done
+         * would come that ends it. */
+        BAO_MARK("bye settles what was pushed and is paid for");
         return bao_fate_of_end(core, item, BAO_STATE_DONE);
     }
     BAO_MARK("bye turns a lease into a taken item");
@@ -346,8 +353,16 @@ static bool end_leases(struct bao_core *core, struct bao_session *session)
            BAO_OF(link, struct bao_lease, of_session)->order > session->doomed;
 }
 
+/* A subscription that goes on will say what it has not seen; one that ended,
+ * and whose end was not heard, comes again as a new one and says nothing. */
+static bool is_to_be_said(const struct bao_lease *lease)
+{
+    return (lease->flags & BAO_LEASE_PUSHED) != 0 &&
+           (lease->stream == NULL || lease->stream->waiter != NULL);
+}
+
 /* Returns what HELD left out, except what the client may not have seen yet:
- * unacknowledged answers and pushed items (SUBSCRIBE will say). */
+ * unacknowledged answers and pushed items. */
 static bool sort_leases(struct bao_core *core, struct bao_session *session)
 {
     while (session->sort_left > 0 && core->budget > 0 &&
@@ -362,7 +377,7 @@ static bool sort_leases(struct bao_core *core, struct bao_session *session)
         core->budget--;
         struct bao_lease *lease = BAO_OF(link, struct bao_lease, of_session);
         if (lease->held != session->held_round && lease->answer == NULL &&
-            (lease->flags & BAO_LEASE_PUSHED) == 0) {
+            !is_to_be_said(lease)) {
             BAO_MARK("a lease that its holder does not know goes back");
             bao_return_one(core, lease->item, BAO_CAUSE_UNSTARTED);
         }

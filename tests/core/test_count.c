@@ -50,6 +50,25 @@ static void test_count__what_a_task_done_ends_in_which_order(void **state)
                "[  14] w3 done 3                   -> STALE\n");
 }
 
+/* A push is not settled at the hand-out even if it is paid for; BYE may not
+ * leave it taken, since no task_done is outstanding that would end it. */
+static void test_count__bye_settles_a_push_that_is_paid_for(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns accounting count -> ok, created\n"
+               "[   1] p1 put buns 'a' want_result      -> ok, item 1\n"
+               "[   2] p1 wait 1                        .. waits\n"
+               "[   3] p1 done_next buns                -> ok\n"
+               "[   4] w1 subscribe buns items 5 #s     .. waits\n"
+               "       w1 subscribe #s                  -> push 1: item 1 'a', "
+               "lease 1 for life\n"
+               "[   5] w1 bye                           -> ok\n"
+               "       w1 subscribe #s                  -> CANCELLED\n"
+               "       p1 wait 1                        -> ok, done\n"
+               "[   6] p1 stat buns taken prepaid done  -> ok, taken 0, "
+               "prepaid 0, done 1\n");
+}
+
 static void test_count__only_death_returns_a_lease(void **state)
 {
     (void)state;
@@ -83,6 +102,7 @@ const struct core_test core_tests_count[] = {
     CORE_TEST(test_count__task_done_subtracts_one_until_0, "S4.4.c S4.4.e"),
     CORE_TEST(test_count__what_a_task_done_ends_in_which_order,
               "S4.4.d S4.4.e S4.4.f"),
+    CORE_TEST(test_count__bye_settles_a_push_that_is_paid_for, "S4.4.f"),
     CORE_TEST(test_count__only_death_returns_a_lease, "S4.4.f"),
     CORE_TEST(test_count__a_lease_has_no_deadline, "S4.4.g"),
     CORE_TESTS_END,

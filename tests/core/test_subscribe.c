@@ -68,6 +68,26 @@ static void test_subscribe__a_subscription_ends_by_cancel(void **state)
                "consumers 0\n");
 }
 
+/* A push and the end of its subscription were both lost with the connection.
+ * The client, which holds nothing, asks again: that is a new subscription, and
+ * nobody would ever speak of the item that the old one was given. */
+static void
+test_subscribe__what_an_ended_one_was_given_unseen_goes_back(void **state)
+{
+    (void)state;
+    world_says("[   0] w1 subscribe buns items 5 lease 0 #s .. waits\n"
+               "[   1] p1 put buns 'a'      -> ok, item 1\n"
+               "       w1 subscribe #s      -> push 1: item 1 'a', lease 1 for "
+               "life\n"
+               "[   2] w1 cancel #s\n"
+               "       w1 subscribe #s      -> CANCELLED\n"
+               "[   3] w1 hello resume      -> ok, session 1, resumed\n"
+               "       w1 (old)             -> gone, SESSION_GONE\n"
+               "[   3] w1 held\n"
+               "[   4] p1 get buns          -> ok, item 1 'a', lease 2 until "
+               "30004\n");
+}
+
 /* Both wait in one line. */
 static void test_subscribe__getters_and_subscribers_share(void **state)
 {
@@ -199,6 +219,8 @@ const struct core_test core_tests_subscribe[] = {
               "S2.k S5.5.b"),
     CORE_TEST(test_subscribe__credit_can_be_changed, "S5.5.b"),
     CORE_TEST(test_subscribe__a_subscription_ends_by_cancel, "S2.j S3.2.a"),
+    CORE_TEST(test_subscribe__what_an_ended_one_was_given_unseen_goes_back,
+              "S3.5.i"),
     CORE_TEST(test_subscribe__getters_and_subscribers_share, "S3.1.c S5.5.a"),
     CORE_TEST(test_subscribe__death_counts_what_was_started, "S5.1.g S5.1.e"),
     CORE_TEST(test_subscribe__death_counts_all_that_said_started, "S5.1.g"),
