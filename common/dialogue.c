@@ -116,6 +116,14 @@ bool bao_may_wait(const struct bao_request *request)
     }
 }
 
+/* A get whose items are settled by their receipt. */
+bool bao_is_automatic(const struct bao_request *request)
+{
+    const struct bao_operation *op = &request->operation;
+    return op->verb == BAO_VERB_GET && bao_has(op, BAO_BIT(FLAGS)) &&
+           (op->flags & BAO_FLAG_AUTO) != 0;
+}
+
 bool bao_pairs_add(struct bao_pairs *pairs, struct bao_pair pair)
 {
     if (pairs->count == pairs->capacity) {
@@ -319,7 +327,9 @@ void bao_dialogue_cancel(struct bao_dialogue *d,
         return;
     }
     if (request->cancel == BAO_CANCEL_NONE) {
-        bao_errand(d, request, BAO_ERRAND_CANCEL);
+        if (request->queue == &d->sent) {
+            bao_errand(d, request, BAO_ERRAND_CANCEL);
+        }
         bao_alarm_set(d, request, now_us + BAO_ANSWER_GRACE_US);
     }
     request->cancel = BAO_CANCEL_ASKED;

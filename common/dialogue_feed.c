@@ -202,6 +202,34 @@ static void prove(struct bao_dialogue *d, uint64_t message)
     }
 }
 
+/* An automatic get that its caller gave up, with the CANCEL under way: that
+ * comes before any receipt and takes back what was answered. Those items are
+ * somebody else's soon. */
+static bool is_taken_back(const struct bao_request *request,
+                          const struct bao_operation *answer)
+{
+    return bao_is_automatic(request) && answer->status == BAOZI_OK &&
+           request->cancel == BAO_CANCEL_ASKED &&
+           (request->errands & BAO_ERRAND_CANCEL) == 0;
+}
+
+/* To its caller it was cancelled. The CANCEL may be lost with the connection,
+ * so the items are given back all the same. */
+static void take_back(struct bao_dialogue *d,
+                      uint64_t now_us,
+                      struct bao_request *request,
+                      const struct bao_operation *answer)
+{
+    BAO_MARK("a CANCEL crosses the answer of an automatic get");
+    struct bao_operation cancelled = {0};
+    struct bao_message nothing = {0};
+    BAO_SET(&cancelled, VERB, verb, answer->verb);
+    BAO_SET(&cancelled, RID, rid, answer->rid);
+    BAO_SET(&cancelled, STATUS, status, BAOZI_CANCELLED);
+    give_back_all(d, now_us, answer);
+    bao_answer(d, request, &cancelled, &nothing);
+}
+
 static void answer_one(struct bao_dialogue *d,
                        uint64_t now_us,
                        const struct bao_operation *answer,
@@ -223,6 +251,10 @@ static void answer_one(struct bao_dialogue *d,
         return;
     }
     prove(d, request->message);
+    if (is_taken_back(request, answer)) {
+        take_back(d, now_us, request, answer);
+        return;
+    }
     bao_answer(d, request, answer, message);
 }
 

@@ -173,6 +173,7 @@ struct bao_own_request {
 /* dialogue.c */
 bool bao_is_batch(const struct bao_request *request);
 bool bao_may_wait(const struct bao_request *request);
+bool bao_is_automatic(const struct bao_request *request);
 void bao_break(struct bao_dialogue *d, const char *why);
 void bao_take_out(struct bao_dialogue *d, struct bao_request *request);
 void bao_answer(struct bao_dialogue *d,

@@ -114,18 +114,11 @@ static void reset_connection(struct bao_dialogue *d)
     for (size_t i = 0; i < BAO_SLOTS; i++) {
         d->slots[i].message = 0;
     }
+    /* A CANCEL may have been lost with the connection: one follows its request
+     * when that is sent again, see bao_timer_sent(). */
     struct bao_link *link;
     while ((link = bao_list_pop(&d->errands)) != NULL) {
         BAO_OF(link, struct bao_request, errand)->errands = 0;
-    }
-    /* A CANCEL may have been lost with the connection. That of a deadline
-     * follows its request: see bao_timer_sent(). */
-    for (link = bao_list_first(&d->again); link != NULL;
-         link = bao_list_next(&d->again, link)) {
-        struct bao_request *request = BAO_OF(link, struct bao_request, link);
-        if (request->cancel == BAO_CANCEL_ASKED) {
-            bao_errand(d, request, BAO_ERRAND_CANCEL);
-        }
     }
 }
 

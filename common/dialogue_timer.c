@@ -2,8 +2,9 @@
  * dialogue_timer.c - everything that happens because time passed.
  *
  * A request with a time limit: until_us passes; 50 ms later, when the broker
- * had its chance to say FULL or EMPTY by itself, CANCEL goes out; one second
- * after until_us, without an answer, it ends in CONNECTION_LOST. A request
+ * had its chance to say FULL or EMPTY by itself, CANCEL goes out (but for an
+ * automatic get); one second after until_us, without an answer, it ends in
+ * CONNECTION_LOST. A request
  * that cannot wait at the broker is asked after by a heartbeat when half of
  * connect_timeout has passed, and ends if all is silent for the other half.
  * One that ended so, with nothing heard since it was sent, makes the broker
@@ -50,17 +51,28 @@ void bao_timer_start(struct bao_dialogue *d, struct bao_request *request)
     }
 }
 
+/* An automatic get is not cancelled at its deadline, only when it ends without
+ * an answer: CANCEL would take back items that are on their way, and EMPTY
+ * would not be true. */
+static bool cancel_is_due(const struct bao_request *request)
+{
+    return request->cancel == BAO_CANCEL_ASKED ||
+           (request->cancel == BAO_CANCEL_DEADLINE &&
+            !bao_is_automatic(request));
+}
+
 /*
- * A request was sent. If its time was over before it was sent again, an
- * earlier attempt may still wait there, and its CANCEL goes out now: never
- * before it, because CANCELLED must mean that it waited, so FULL or EMPTY.
+ * A request was sent. If it was given up before it was sent again, an earlier
+ * attempt may still wait there, and its CANCEL goes out now: never before it,
+ * because CANCELLED must mean that it waited, so FULL or EMPTY; and because a
+ * request that was answered CANCELLED is a new one when it comes again.
  */
 void bao_timer_sent(struct bao_dialogue *d,
                     struct bao_request *request,
                     uint64_t now_us)
 {
-    if (request->cancel == BAO_CANCEL_DEADLINE && request->attempts > 1) {
-        BAO_MARK("a deadline's CANCEL follows its request after a resume");
+    if (request->attempts > 1 && cancel_is_due(request)) {
+        BAO_MARK("a CANCEL follows its request after a resume");
         bao_errand(d, request, BAO_ERRAND_CANCEL);
     }
     request->probe_us = 0;
@@ -106,7 +118,7 @@ fire(struct bao_dialogue *d, struct bao_request *request, uint64_t now_us)
         return;
     }
     request->cancel = BAO_CANCEL_DEADLINE;
-    if (request->rid != 0 && request->queue == &d->sent) {
+    if (request->queue == &d->sent && cancel_is_due(request)) {
         BAO_MARK("CANCEL goes out at the caller's deadline");
         bao_errand(d, request, BAO_ERRAND_CANCEL);
     }

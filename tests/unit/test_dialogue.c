@@ -311,7 +311,63 @@ static void test_dialogue__cancels_at_once_what_was_not_sent(void **state)
     world_story(&world, "");
 }
 
-/* A CANCEL may be lost with the connection: it goes again. */
+/* [S2] CANCEL before the receipt returns the items of an automatic get. If it
+ * crosses the answer, the items must not be handed over: others get them. */
+static void
+test_dialogue__takes_no_automatic_item_that_its_cancel_returns(void **state)
+{
+    (void)state;
+    world_welcome(&world);
+    struct bao_request *get =
+        world_ask(&world, "GET queue=buns flags=8", -1, NULL);
+    world_send(&world);
+    bao_dialogue_cancel(world.dialogue, world.now_us, get);
+    world_send(&world);
+    world_forget(&world);
+    world_hears(
+        &world, "GET rid=1 status=OK ids=8 token=70 lengths=1 lease_ms=0", "a");
+    world_send(&world);
+    world_story(&world,
+                "= GET rid=1 status=CANCELLED\n"
+                "> ACK ranges=1,1\n"
+                "> RELEASE rid=2 ids=8 tokens=70\n> --\n");
+    /* Until the CANCEL is sent, the answer counts. */
+    get = world_ask(&world, "GET queue=buns flags=8", -1, NULL);
+    world_send(&world);
+    bao_dialogue_cancel(world.dialogue, world.now_us, get);
+    world_forget(&world);
+    world_hears(
+        &world, "GET rid=3 status=OK ids=9 token=71 lengths=1 lease_ms=0", "b");
+    world_send(&world);
+    world_story(&world,
+                "= GET rid=3 status=OK token=71 ids=9 lengths=1 lease_ms=0\n"
+                "> ACK ranges=3,3\n"
+                "> RECEIPT ids=9 tokens=71\n> --\n");
+}
+
+/* At its deadline nobody gave it up: a CANCEL would take back an item that is
+ * on its way, and EMPTY would be a lie. */
+static void
+test_dialogue__cancels_an_automatic_get_only_with_its_hope(void **state)
+{
+    (void)state;
+    world_welcome(&world);
+    world_ask(&world, "GET queue=buns flags=8", 200, NULL);
+    world_at(&world, 0);
+    world_forget(&world);
+    world_at(&world, 250);
+    world_at(&world, 1199);
+    world_story(&world, "");
+    world_at(&world, 1200);
+    world_story(&world,
+                "= GET rid=1 status=CONNECTION_LOST error=nothing came from "
+                "the broker in time, so the outcome is unknown\n"
+                "> CANCEL target=1\n> --\n");
+}
+
+/* A CANCEL may be lost with the connection: it goes again, behind its request.
+ * In front of it, it would end the attempt that waits, and the request would
+ * be carried out as a new one. */
 static void test_dialogue__cancels_again_after_a_resume(void **state)
 {
     (void)state;
@@ -326,7 +382,8 @@ static void test_dialogue__cancels_again_after_a_resume(void **state)
     world_forget(&world);
     world_send(&world);
     world_story(&world,
-                "> HELD\n> CANCEL target=1\n> GET rid=1 queue=buns\n> --\n");
+                "> HELD\n> GET rid=1 queue=buns\n> --\n"
+                "> CANCEL target=1\n> --\n");
     world_hears(&world, "GET rid=1 status=CANCELLED", NULL);
     world_story(&world, "= GET rid=1 status=CANCELLED\n");
 }
@@ -521,6 +578,8 @@ int main(void)
         TEST(test_dialogue__gives_back_items_that_nobody_waits_for),
         TEST(test_dialogue__keeps_items_whose_answer_comes_twice),
         TEST(test_dialogue__cancels_at_once_what_was_not_sent),
+        TEST(test_dialogue__takes_no_automatic_item_that_its_cancel_returns),
+        TEST(test_dialogue__cancels_an_automatic_get_only_with_its_hope),
         TEST(test_dialogue__cancels_again_after_a_resume),
         TEST(test_dialogue__cancels_at_the_deadline_what_was_tried),
         TEST(test_dialogue__ends_requests_that_reach_no_broker),
