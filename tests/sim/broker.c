@@ -10,6 +10,7 @@
 #include "common/poison.h"
 #include "tests/sim/count.h"
 #include "tests/sim/edge.h"
+#include "tests/sim/history.h"
 #include "tests/sim/network.h"
 
 #define CORE_BYTES     (UINT64_C(24) << 20)
@@ -176,6 +177,10 @@ static void stop(struct sim *sim)
 {
     struct sim_broker *broker = sim->broker;
     struct bao_edge *edge = broker->edge;
+    history_event(sim->history,
+                  &(struct history_event){.kind = HISTORY_BROKER,
+                                          .client = SIM_CLIENTS,
+                                          .us = sim->now_us});
     bao_gateway_close(broker->gateway);
     replay_close();
     edge_close(sim, edge);

@@ -294,6 +294,7 @@ static void on_answered(void *context,
         sim_fail(sim, "#%llu has two outcomes", (unsigned long long)call->op);
     }
     op->told = true;
+    op->attempts = request->attempts;
     op->told_us = sim->now_us;
     op->told_session = client->session;
     op->life = client->life;
@@ -376,10 +377,6 @@ void client_sweep(struct sim_client *client)
     }
     if (client->ended) {
         SIM_COUNT(client->sim, BYES);
-        history_event(client->sim->history,
-                      &(struct history_event){.kind = HISTORY_BYE,
-                                              .client = client->index,
-                                              .us = client->sim->now_us});
         sim_say(client->sim, SIM_PARTY(client->index), '=', "ends");
         client_end(client);
     }

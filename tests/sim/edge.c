@@ -199,7 +199,7 @@ void edge_room(struct sim *sim, struct sim_wire *wire)
     struct sim_edge *edge = edge_of(sim);
     struct peer *peer = find(edge, wire->peer);
     if (peer != NULL && peer->parked != NULL &&
-        wire->down.flying < edge->window) {
+        wire->down.flying.count < edge->window) {
         struct sim_message *parked = peer->parked;
         peer->parked = NULL;
         wire_send(sim, parked);
@@ -286,7 +286,7 @@ static enum bao_sent send_message(struct bao_edge *base,
         sim_fail(edge->sim, "the gateway sent behind a parked message");
     }
     struct sim_message *message = message_of(peer->wire, outgoing);
-    if (peer->wire->down.flying >= edge->window) {
+    if (peer->wire->down.flying.count >= edge->window) {
         SIM_COUNT(edge->sim, PARKED);
         peer->parked = message;
         return BAO_PARKED;

@@ -47,6 +47,7 @@ struct history_op {
     uint64_t token;
     uint64_t delivery; /* that a settle is about, or NONE */
     /* told */
+    uint32_t attempts; /* how often it was sent */
     uint64_t told_id;
     uint64_t told_flags;
     uint64_t told_count;
@@ -84,14 +85,16 @@ enum history_fault {
     HISTORY_SESSION, /* the client was given a new session */
     HISTORY_CUT,     /* the client's connection broke, or was given up */
     HISTORY_PAUSED,  /* the client stood still, up to now */
-    HISTORY_BROKER   /* the broker began a new life */
+    HISTORY_STALLED, /* nothing passed between the client and the broker, or
+                        the broker stood still, up to now */
+    HISTORY_BROKER   /* a life of the broker ended */
 };
 
 struct history_event {
     enum history_fault kind;
     unsigned client;
     uint64_t us;
-    uint64_t from_us; /* PAUSED */
+    uint64_t from_us; /* PAUSED, STALLED */
 };
 
 struct sim_history {

@@ -108,6 +108,9 @@ int main(int count, char **words)
                  (unsigned long long)count_of_seeds,
                  (unsigned long long)options.first,
                  (unsigned long long)events);
+    if (!options.counts && !options.must_cover) {
+        return 0;
+    }
     bool covered = sim_counts_print(options.counts);
     return options.must_cover && !covered ? 1 : 0;
 }

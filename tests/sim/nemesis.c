@@ -102,6 +102,11 @@ static void partition(struct sim *sim)
         struct sim_client *client = &sim->clients[(first + i) % SIM_CLIENTS];
         if (client->exists && client->wire != NULL) {
             wire_stall(client->wire, up, down, until_us);
+            history_event(sim->history,
+                          &(struct history_event){.kind = HISTORY_STALLED,
+                                                  .client = client->index,
+                                                  .us = until_us,
+                                                  .from_us = sim->now_us});
             sim_say(sim,
                     SIM_PARTY(client->index),
                     '*',
@@ -121,6 +126,18 @@ static uint64_t pause_end(struct sim *sim)
                               : sim_between(sim, SIM_SECOND, 6 * SIM_SECOND));
 }
 
+static void stop_broker(struct sim *sim, uint64_t until_us)
+{
+    broker_stop(sim, until_us);
+    for (unsigned i = 0; i < SIM_CLIENTS; i++) {
+        history_event(sim->history,
+                      &(struct history_event){.kind = HISTORY_STALLED,
+                                              .client = i,
+                                              .us = until_us,
+                                              .from_us = sim->now_us});
+    }
+}
+
 static void befall(struct sim *sim, enum fault fault)
 {
     unsigned slot = some_client(sim);
@@ -132,7 +149,7 @@ static void befall(struct sim *sim, enum fault fault)
     case CRASH: client_kill(sim, slot, sim_chance(sim, 400)); return;
     case FORK: fork_one(sim); return;
     case PAUSE: client_pause(sim, slot, pause_end(sim)); return;
-    case BROKER_PAUSE: broker_stop(sim, pause_end(sim)); return;
+    case BROKER_PAUSE: stop_broker(sim, pause_end(sim)); return;
     case RESTART:
         broker_kill(sim, sim_between(sim, 50 * SIM_MS, 2 * SIM_SECOND));
         return;

@@ -5,9 +5,11 @@
 
 #include <stdlib.h>
 
+#include "tests/sim/client.h"
 #include "tests/sim/count.h"
 
 #define HANDSHAKE_TRIPS 3u
+#define LONG_US         (150 * SIM_MS) /* so slow that leases may end */
 
 struct sim_network *network_open(struct sim *sim)
 {
@@ -16,20 +18,27 @@ struct sim_network *network_open(struct sim *sim)
         sim_fail(sim, "no memory");
     }
     bao_list_init(&network->wires);
-    bao_list_init(&network->flying);
     network->slow = sim_chance(sim, 150) ? 40 : 1;
     network->double_permille = sim_chance(sim, 500) ? 30 : 0;
     return network;
 }
 
+static void drop_all(struct sim_pipe *pipe)
+{
+    struct bao_link *link;
+    while ((link = bao_list_pop(&pipe->flying)) != NULL) {
+        message_free(BAO_OF(link, struct sim_message, link));
+    }
+}
+
 void network_close(struct sim_network *network)
 {
     struct bao_link *link;
-    while ((link = bao_list_pop(&network->flying)) != NULL) {
-        message_free(BAO_OF(link, struct sim_message, link));
-    }
     while ((link = bao_list_pop(&network->wires)) != NULL) {
-        free(BAO_OF(link, struct sim_wire, link));
+        struct sim_wire *wire = BAO_OF(link, struct sim_wire, link);
+        drop_all(&wire->up);
+        drop_all(&wire->down);
+        free(wire);
     }
     free(network);
 }
@@ -102,6 +111,13 @@ static uint64_t arrival(struct sim *sim, struct sim_wire *wire, bool up)
     at_us = at_us > pipe->stalled_us ? at_us : pipe->stalled_us;
     at_us = at_us > pipe->last_us ? at_us : pipe->last_us;
     pipe->last_us = at_us;
+    if (at_us - sim->now_us > LONG_US) {
+        history_event(sim->history,
+                      &(struct history_event){.kind = HISTORY_STALLED,
+                                              .client = wire->client->index,
+                                              .us = at_us,
+                                              .from_us = sim->now_us});
+    }
     return at_us;
 }
 
@@ -121,34 +137,35 @@ static bool is_held_back(struct sim *sim,
     return true;
 }
 
+/* Who arrives is the first that was sent, whatever moment it was to come. */
 static void arrive(struct sim *sim, struct sim_event *event)
 {
-    struct sim_message *message = event->subject;
-    struct sim_wire *wire = message->wire;
-    struct sim_pipe *pipe = pipe_of(wire, message->up);
-    bool open = message->up ? wire->broker_end : wire->client_end;
+    struct sim_wire *wire = event->subject;
+    bool up = event->number != 0;
+    struct sim_pipe *pipe = pipe_of(wire, up);
+    bool open = up ? wire->broker_end : wire->client_end;
     if (!pipe->broken && open && is_held_back(sim, pipe, event)) {
         return;
     }
-    pipe->flying--;
-    bao_list_remove(&sim->network->flying, &message->link);
+    struct sim_message *message =
+        BAO_OF(bao_list_pop(&pipe->flying), struct sim_message, link);
     if (pipe->broken || !open) {
         SIM_COUNT(sim, DROPPED);
         message_free(message);
         return;
     }
-    if (event->number < sim->network->last_number) {
+    if (message->number < sim->network->last_number) {
         SIM_COUNT(sim, REORDERED);
     } else {
-        sim->network->last_number = event->number;
+        sim->network->last_number = message->number;
     }
-    if (message->up && !wire->client_end) {
+    if (up && !wire->client_end) {
         SIM_COUNT(sim, LATE);
     }
     if (message->copy) {
         SIM_COUNT(sim, DOUBLED);
     }
-    if (message->up) {
+    if (up) {
         edge_arrived(sim, message);
     } else {
         client_arrived(sim, message);
@@ -158,23 +175,23 @@ static void arrive(struct sim *sim, struct sim_event *event)
 
 static void launch(struct sim *sim, struct sim_message *message)
 {
-    struct sim_pipe *pipe = pipe_of(message->wire, message->up);
-    pipe->flying++;
-    bao_list_push(&sim->network->flying, &message->link);
-    sim->network->sent++;
+    struct sim_wire *wire = message->wire;
+    bao_list_push(&pipe_of(wire, message->up)->flying, &message->link);
+    message->number = ++sim->network->sent;
     SIM_COUNT(sim, MESSAGES);
     sim_at(sim,
-           arrival(sim, message->wire, message->up),
+           arrival(sim, wire, message->up),
            arrive,
-           message,
-           sim->network->sent);
+           wire,
+           message->up ? 1 : 0);
 }
 
 void wire_send(struct sim *sim, struct sim_message *message)
 {
-    tap_sent(sim, message);
+    bool may_double = tap_sent(sim, message);
     struct sim_message *copy = NULL;
-    if (!sim->healing && sim_chance(sim, sim->network->double_permille)) {
+    if (may_double && !sim->healing &&
+        sim_chance(sim, sim->network->double_permille)) {
         copy = message_copy(message);
     }
     launch(sim, message);
@@ -213,6 +230,8 @@ struct sim_wire *wire_new(struct sim *sim, struct sim_client *client)
     bao_list_push(&sim->network->wires, &wire->link);
     wire->number = ++sim->network->wire_count;
     wire->client = client;
+    bao_list_init(&wire->up.flying);
+    bao_list_init(&wire->down.flying);
     wire->client_end = true;
     wire->latency_us =
         sim_between(sim, 100, 3000) * (sim->healing ? 1 : sim->network->slow);

@@ -6,7 +6,11 @@
  * partition: nothing is lost, all comes later), break (what is under way is
  * lost), or be given up by the client while messages that it sent still reach
  * the broker. An end may learn late, or never, that the other end is gone.
- * A message may also come twice in a row.
+ * A message may also come twice in a row: any that the broker sends, and of a
+ * client's those without requests. A request that was refused is a new one
+ * when it comes again (PROTOCOL.md 7.1); a transport that doubled those would
+ * be none that the protocol is made for. They come twice all the same, from
+ * connections that were given up.
  *
  *   client                         broker
  *     | wire_new ------ latency ----> |      (the edge says OPENED at the
@@ -27,16 +31,17 @@ struct sim_message {
     struct bao_link link; /* of whoever has it */
     struct sim_wire *wire;
     bool up;
-    bool copy; /* it came twice: this is the second */
+    bool copy;       /* it came twice: this is the second */
+    uint64_t number; /* in the order of sending, over all wires */
     uint32_t frame_count;
     struct bao_span frames[BAO_PARTS_MAX]; /* owned */
 };
 
 struct sim_pipe {
-    uint64_t last_us;    /* when the last message arrives */
-    uint64_t stalled_us; /* nothing arrives before */
-    uint32_t flying;     /* messages under way */
-    bool broken;         /* what is under way does not arrive */
+    struct bao_list flying; /* messages under way, in order */
+    uint64_t last_us;       /* when the last message arrives */
+    uint64_t stalled_us;    /* nothing arrives before */
+    bool broken;            /* what is under way does not arrive */
 };
 
 struct sim_wire {
@@ -56,7 +61,6 @@ struct sim_wire {
 
 struct sim_network {
     struct bao_list wires;
-    struct bao_list flying; /* messages under way */
     uint64_t wire_count;
     uint64_t last_number; /* of a message that arrived, for reordering */
     uint64_t sent;        /* messages */
@@ -104,7 +108,7 @@ void client_lost(struct sim *sim, struct sim_wire *wire);
 bool broker_listens(const struct sim *sim);
 
 /* tap.c: looks at every message as it is sent: it must be one of the
- * protocol. */
-void tap_sent(struct sim *sim, const struct sim_message *message);
+ * protocol. True if it may come twice. */
+bool tap_sent(struct sim *sim, const struct sim_message *message);
 
 #endif

@@ -322,7 +322,9 @@ void do_subscribe(struct sim_client *client, unsigned queue)
     uint32_t limit = (uint32_t)sim_between(sim, 1, 4);
     uint64_t bytes = sim_chance(sim, 400) ? sim_between(sim, 20, 40000) : 0;
     if (call != NULL) {
+        struct history_op *op = history_op(sim->history, call->op);
         limit = sim_chance(sim, 200) ? 0 : limit;
+        op->limit = limit > op->limit ? limit : op->limit; /* ever allowed */
         bao_dialogue_credit(client->dialogue, &call->request, limit, bytes);
         sim_say(sim,
                 SIM_PARTY(client->index),
@@ -515,10 +517,11 @@ void do_mistake(struct sim_client *client)
     struct history_op op = op_of(SIM_FIFO);
     struct sim_call *call;
     switch (sim_below(sim, 4)) {
-    case 0: /* another kind than it has */
-        call = ask_begin(client, BAO_VERB_DECLARE, SIM_FIFO);
-        call->options.present = BAO_OPTION_BIT(KIND);
-        call->options.kind = BAO_KIND_LIFO;
+    case 0: /* another size than it has, if it is there */
+        call = ask_begin(client, BAO_VERB_DECLARE, SIM_WILD);
+        op.queue = SIM_WILD;
+        call->options = sim_queues[SIM_WILD].options;
+        call->options.maxsize++;
         call->request.operation.options = &call->options;
         break;
     case 1: /* fifo knows no priority */
@@ -572,5 +575,9 @@ void do_give_up(struct sim_client *client)
 void do_bye(struct sim_client *client)
 {
     struct history_op op = op_of(SIM_QUEUES);
+    history_event(client->sim->history,
+                  &(struct history_event){.kind = HISTORY_BYE,
+                                          .client = client->index,
+                                          .us = client->sim->now_us});
     call_submit(call_new(client, BAO_VERB_BYE), &op);
 }

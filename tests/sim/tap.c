@@ -19,10 +19,11 @@ static void check_frames(struct sim *sim,
     }
 }
 
-void tap_sent(struct sim *sim, const struct sim_message *message)
+bool tap_sent(struct sim *sim, const struct sim_message *message)
 {
     struct bao_reader reader;
     struct bao_operation operation;
+    bool may_double = true;
     enum baozi_status status = bao_reader_open(&reader, message->frames[0]);
     if (status != BAOZI_OK) {
         sim_fail(sim, "a message is malformed: %s", reader.why);
@@ -30,6 +31,7 @@ void tap_sent(struct sim *sim, const struct sim_message *message)
     check_frames(sim, message, &reader);
     while ((status = bao_reader_next(&reader, &operation)) == BAOZI_OK) {
         if (message->up) {
+            may_double &= operation.rid == 0;
             sim_count(sim, SIM_COUNT_ASKED, operation.verb);
         } else if (!bao_is_answer(&operation) || operation.status == BAOZI_OK) {
             sim_count(sim, SIM_COUNT_TOLD, operation.verb);
@@ -38,4 +40,5 @@ void tap_sent(struct sim *sim, const struct sim_message *message)
     if (status != BAOZI_EMPTY) {
         sim_fail(sim, "an operation makes no sense: %s", reader.why);
     }
+    return may_double;
 }
