@@ -435,6 +435,4 @@ void clients_close(struct sim *sim)
             client_bury(&sim->clients[i]);
         }
     }
-    free(sim->clients);
-    sim->clients = NULL;
 }

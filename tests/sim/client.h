@@ -67,6 +67,7 @@ struct sim_client {
 };
 
 void clients_open(struct sim *sim);
+/* All of them end; their slots are freed with the run. */
 void clients_close(struct sim *sim);
 
 /* A process starts in a free slot. */

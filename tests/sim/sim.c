@@ -170,6 +170,7 @@ void sim_close(struct sim *sim)
     history_close(sim->history);
     sim_picture_fini(&sim->picture);
     free(sim->counts);
+    free(sim->clients);
     free(sim->memory);
     free(sim);
     sim_current = NULL;
