@@ -14,6 +14,7 @@
 #include "common/text.h"
 
 #define PROGRAM         "baozi-broker"
+#define DATA_DEFAULT    "./baozi-data"
 #define TCP_DEFAULT     "tcp://127.0.0.1:22694"
 #define MEMORY_LEAST    (64 << 20)
 #define MEMORY_FALLBACK (UINT64_C(1) << 30)
@@ -44,7 +45,7 @@ static const struct bao_option table[] = {
      MEMBER(data),
      .environment = "BAOZI_DATA",
      .help = "keep queues in DIR, made if it is not there; a restart finds "
-             "them there"},
+             "them there (default: " DATA_DEFAULT ")"},
     {.name = "memory",
      MEMBER(memory),
      .environment = "BAOZI_MEMORY",
@@ -117,8 +118,8 @@ const struct bao_program bao_broker_program = {
         "  baozi-broker\n"
         "  baozi-broker --listen 'tcp://127.0.0.1:*' --memory-limit 256MiB\n",
     .notes =
-        "With no options it keeps queues in memory and listens on the local "
-        "socket "
+        "With no options it keeps queues in " DATA_DEFAULT " and listens on "
+        "the local socket\n"
         "and on " TCP_DEFAULT ".\n"
         "SIGTERM ends it once leases are settled or --grace is over, a second "
         "one ends it at once;\n"
@@ -267,7 +268,9 @@ bool bao_config_open(struct bao_config *config,
     config->memory_bytes = values->memory_limit != 0
                                ? values->memory_limit
                                : bao_config_memory_default();
-    config->data = values->data;
+    config->data = values->data != NULL ? values->data : DATA_DEFAULT;
+    if (values->memory)
+        config->data = NULL;
     config->clients_max = values->max_clients;
     config->grace_ms = values->grace_ms;
     config->resume_grace_ms = values->resume_grace_ms;

@@ -14,9 +14,9 @@ from baozi_test import (PATIENCE, Broker, Process, Skip, check, contains,
                         write)
 
 
-def start(*arguments, **more):
+def start(*arguments, keep=("--memory",), **more):
     """A broker that said `ready`, with just these arguments."""
-    broker = Process("baozi-broker", *arguments, **more)
+    broker = Process("baozi-broker", *keep, *arguments, **more)
     wait_until(lambda: "ready" in broker.stdout()
                or broker.popen.poll() is not None, 10, "the ready line")
     equal(broker.popen.poll(), None, "the broker ended: " + broker.stderr())
@@ -86,6 +86,25 @@ def _():
     equal(done.returncode, 0, "put: " + done.stderr)
     equal(broker.stop(), 0, "exit code")
     equal(os.listdir(place), [], "what is left in the folder")
+
+
+@test("[S9 S11] with no word about it queues are kept in ./baozi-data")
+def _():
+    place = path("place")
+    os.mkdir(place)
+    url = f"ipc://{folder()}/kept.sock"
+    for round_ in range(2):
+        broker = start("--listen", url, keep=(), cwd=place)
+        contains(broker.stderr(), "event=durability level=disk")
+        contains(broker.stderr(), "data=./baozi-data")
+        equal(stat.S_IMODE(os.stat(f"{place}/baozi-data").st_mode), 0o700,
+              "mode of the folder")
+        done = run("baozi", "put", "jobs", "x", "--url", url)
+        equal(done.returncode, 0, "put: " + done.stderr)
+        shown = run("baozi", "queue", "show", "jobs", "--url", url, "--format",
+                    "json")
+        equal(json.loads(shown.stdout)["ready"], round_ + 1, "ready")
+        equal(broker.stop(), 0, "exit code")
 
 
 @test("[S13] what other machines can reach needs --insecure, and says so")
