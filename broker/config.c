@@ -4,6 +4,7 @@
 #include "broker/config.h"
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/sysinfo.h>
@@ -30,6 +31,9 @@ struct bao_config_values {
     bool insecure;
     uint64_t memory_limit;
     uint64_t max_clients;
+    uint64_t max_clients_per_address;
+    uint64_t ban_after;
+    struct bao_texts ipc_users;
     uint64_t grace_ms;
     uint64_t resume_grace_ms;
     int log;
@@ -86,6 +90,28 @@ static const struct bao_option table[] = {
      MEMBER(max_clients),
      .environment = "BAOZI_MAX_CLIENTS",
      .help = "at most this many connections (default: as descriptors allow)"},
+    {.name = "max-clients-per-address",
+     .takes = BAO_TAKES_NUMBER,
+     MEMBER(max_clients_per_address),
+     .environment = "BAOZI_MAX_CLIENTS_PER_ADDRESS",
+     .help = "at most this many connections from one address of another "
+             "machine (default: a quarter of what descriptors allow)"},
+    {.name = "ban-after",
+     .takes = BAO_TAKES_NUMBER,
+     MEMBER(ban_after),
+     .initial = "10",
+     .most = 1000000,
+     .environment = "BAOZI_BAN_AFTER",
+     .help = "an address of another machine whose connections were cut so "
+             "often in a minute is banned for a minute; 0 = never"},
+    {.name = "ipc-user",
+     .takes = BAO_TAKES_TEXTS,
+     .value = "USER",
+     MEMBER(ipc_users),
+     .environment = "BAOZI_IPC_USER",
+     .help = "only this user, its own and root may use the local socket; a "
+             "name or number (default: whoever the rights of its folder let "
+             "in)"},
     {.name = "grace",
      .takes = BAO_TAKES_DURATION,
      MEMBER(grace_ms),
@@ -216,6 +242,47 @@ check_url(const struct bao_config *config, const char *url, int *exit_code)
                   "reaches it may do everything");
 }
 
+/* "1000", or a name that the system knows. */
+static bool find_user(const char *text, uint32_t *user)
+{
+    char buffer[1024];
+    struct passwd entry;
+    struct passwd *found = NULL;
+    uint64_t number;
+    if (bao_read_number(text, &number) && number < UINT32_MAX) {
+        *user = (uint32_t)number;
+        return true;
+    }
+    if (getpwnam_r(text, &entry, buffer, sizeof buffer, &found) != 0 ||
+        found == NULL)
+        return false;
+    *user = found->pw_uid;
+    return true;
+}
+
+static bool choose_users(struct bao_config *config, int *exit_code)
+{
+    const struct bao_texts *named = &config->values->ipc_users;
+    if (named->count > BAO_USERS_MAX)
+        return refuse(exit_code,
+                      "too many --ipc-user",
+                      "a broker knows at most 16 of them",
+                      "let a group use the folder of the socket instead");
+    for (size_t i = 0; i < named->count; i++) {
+        char what[300];
+        (void)snprintf(
+            what, sizeof what, "--ipc-user %s is nobody", named->texts[i]);
+        if (!find_user(named->texts[i],
+                       &config->users.ids[config->users.count++]))
+            return refuse(exit_code,
+                          what,
+                          "this system knows no user of that name",
+                          "write a name that `getent passwd` shows, or a "
+                          "number");
+    }
+    return true;
+}
+
 static bool choose_urls(struct bao_config *config, int *exit_code)
 {
     const struct bao_texts *listen = &config->values->listen;
@@ -260,6 +327,7 @@ bool bao_config_open(struct bao_config *config,
                 (values->file == NULL ||
                  read_file(&values->options, values->file, exit_code)) &&
                 check_versions(values, exit_code) &&
+                choose_users(config, exit_code) &&
                 choose_urls(config, exit_code);
     if (!good) {
         bao_config_close(config);
@@ -272,6 +340,8 @@ bool bao_config_open(struct bao_config *config,
     if (values->memory)
         config->data = NULL;
     config->clients_max = values->max_clients;
+    config->strikes_max = values->ban_after;
+    config->clients_address_max = values->max_clients_per_address;
     config->grace_ms = values->grace_ms;
     config->resume_grace_ms = values->resume_grace_ms;
     config->log = (enum bao_log_format)values->log;

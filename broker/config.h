@@ -9,6 +9,7 @@
 #ifndef BAO_CONFIG_H
 #define BAO_CONFIG_H
 
+#include "broker/edge_connections.h"
 #include "broker/edge_listen.h"
 #include "common/log.h"
 
@@ -17,7 +18,10 @@ struct bao_config {
     size_t url_count;
     const char *data; /* the data directory; NULL = in memory */
     uint64_t memory_bytes;
-    uint64_t clients_max; /* 0 = as many as descriptors allow */
+    uint64_t clients_max;         /* 0 = as many as descriptors allow */
+    uint64_t clients_address_max; /* of one address; 0 = a quarter of that */
+    uint64_t strikes_max;         /* of one address; 0 = no ban */
+    struct bao_users users;       /* who may connect to a local socket */
     uint64_t grace_ms;
     uint64_t resume_grace_ms;
     enum bao_log_format log;

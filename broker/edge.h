@@ -103,6 +103,7 @@ struct bao_edge_operations {
     void (*flush)(struct bao_edge *edge);
     void (*admit)(struct bao_edge *edge, uint64_t peer);
     void (*close)(struct bao_edge *edge, uint64_t peer, const char *why);
+    void (*punish)(struct bao_edge *edge, uint64_t peer, const char *why);
     size_t (*backlog)(const struct bao_edge *edge, uint64_t peer);
     bool (*ready)(struct bao_edge *edge);
     int (*pollfd)(const struct bao_edge *edge);
@@ -153,6 +154,17 @@ static inline void
 bao_edge_close(struct bao_edge *edge, uint64_t peer, const char *why)
 {
     edge->operations->close(edge, peer, why);
+}
+
+/* The same for what it did, which counts against its address too, where the
+ * transport knows one. */
+static inline void
+bao_edge_punish(struct bao_edge *edge, uint64_t peer, const char *why)
+{
+    if (edge->operations->punish != NULL)
+        edge->operations->punish(edge, peer, why);
+    else
+        edge->operations->close(edge, peer, why);
 }
 
 /* Bytes parked for a peer. */

@@ -7,6 +7,7 @@
  */
 #include "broker/edge_connections.h"
 
+#include <arpa/inet.h>
 #include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -19,6 +20,7 @@
 
 #include "common/check.h"
 #include "common/log.h"
+#include "common/random.h"
 
 /* Above this share of the limit a local process gets no pidfd any more; its
  * death then shows through the closed connection and resume_grace. */
@@ -38,11 +40,9 @@ static size_t count_open_descriptors(void)
     return count;
 }
 
-enum baozi_status bao_connections_open(struct bao_connections *connections,
-                                       size_t open_max,
-                                       uint64_t hello_us,
-                                       int epoll,
-                                       struct bao_guard *guard)
+enum baozi_status
+bao_connections_open(struct bao_connections *connections,
+                     const struct bao_connections_config *config)
 {
     struct rlimit limit = {.rlim_cur = 1024};
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur > SLOTS_MAX)
@@ -50,12 +50,20 @@ enum baozi_status bao_connections_open(struct bao_connections *connections,
     *connections = (struct bao_connections){
         .slot_count = limit.rlim_cur,
         .base_count = count_open_descriptors(),
-        .open_max = open_max == 0 ? SIZE_MAX : open_max,
-        .hello_us = hello_us,
-        .epoll = epoll,
-        .guard = guard,
+        .open_max = config->open_max == 0 ? SIZE_MAX : config->open_max,
+        .hello_us = config->hello_us,
+        .epoll = config->epoll,
+        .guard = config->guard,
+        .users = config->users,
     };
     bao_list_init(&connections->greeting);
+    if (!bao_addresses_open(
+            &connections->addresses, config->arena, bao_random_number()))
+        return BAOZI_NO_MEMORY;
+    connections->addresses.strikes_max = config->strikes_max;
+    connections->addresses.open_max = config->open_address_max != 0
+                                          ? config->open_address_max
+                                          : connections->slot_count / 4;
     connections->slots =
         calloc(connections->slot_count, sizeof *connections->slots);
     return connections->slots == NULL ? BAOZI_NO_MEMORY : BAOZI_OK;
@@ -105,6 +113,7 @@ void bao_connections_close(struct bao_connections *connections)
         (void)close(connection->pidfd);
         connections->pidfd_count--;
     }
+    bao_addresses_close(&connections->addresses);
     free(connections->slots);
     connections->slots = NULL;
 }
@@ -133,19 +142,14 @@ static bool is_local(int descriptor)
            family == AF_UNIX;
 }
 
-static void watch_process(struct bao_connections *connections,
-                          struct bao_connection *connection)
+/* The end of its process will be told. */
+static void watch_end(struct bao_connections *connections,
+                      struct bao_connection *connection)
 {
-    struct ucred who;
-    socklen_t bytes = sizeof who;
     int descriptor = descriptor_of(connections, connection);
-    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0 ||
-        who.pid <= 0)
-        return; /* its process lives in another pid namespace */
-    connection->pid = (uint32_t)who.pid;
     if (bao_connections_load(connections) > PIDFD_LOAD_MAX)
         return;
-    int pidfd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+    int pidfd = (int)syscall(SYS_pidfd_open, (pid_t)connection->pid, 0);
     if (pidfd < 0)
         return;
     struct epoll_event event = {.events = EPOLLIN,
@@ -158,9 +162,53 @@ static void watch_process(struct bao_connections *connections,
     connections->pidfd_count++;
 }
 
+static bool user_may(const struct bao_users *users, uint32_t user)
+{
+    if (users->count == 0 || user == 0 || user == geteuid())
+        return true;
+    for (size_t i = 0; i < users->count; i++) {
+        if (users->ids[i] == user)
+            return true;
+    }
+    return false;
+}
+
+/* Who it is; NULL, or why it must go. */
+static const char *watch_process(struct bao_connections *connections,
+                                 struct bao_connection *connection)
+{
+    struct ucred who = {0};
+    socklen_t bytes = sizeof who;
+    int descriptor = descriptor_of(connections, connection);
+    if (getsockopt(descriptor, SOL_SOCKET, SO_PEERCRED, &who, &bytes) != 0)
+        return "its user is not known";
+    if (!user_may(&connections->users, who.uid))
+        return "its user may not connect";
+    if (who.pid <= 0)
+        return NULL; /* its process lives in another pid namespace */
+    connection->pid = (uint32_t)who.pid;
+    watch_end(connections, connection);
+    return NULL;
+}
+
+/* NULL, or why an address of elsewhere is not welcome. */
+static const char *look_at_address(struct bao_connections *connections,
+                                   struct bao_connection *connection)
+{
+    struct sockaddr_storage peer = {0};
+    socklen_t bytes = sizeof peer;
+    if (getpeername(descriptor_of(connections, connection),
+                    (struct sockaddr *)&peer,
+                    &bytes) != 0)
+        return NULL; /* it has left already */
+    return bao_addresses_enter(&connections->addresses,
+                               &peer,
+                               connections->now_us,
+                               &connection->address);
+}
+
 void bao_connections_accepted(struct bao_connections *connections,
-                              int descriptor,
-                              uint64_t now_us)
+                              int descriptor)
 {
     if (descriptor < 0 || (size_t)descriptor >= connections->slot_count)
         return;
@@ -168,7 +216,7 @@ void bao_connections_accepted(struct bao_connections *connections,
     BAO_ASSERT(!connection->open);
     *connection = (struct bao_connection){
         .cookie = cookie_of(descriptor),
-        .deadline_us = now_us + connections->hello_us,
+        .deadline_us = connections->now_us + connections->hello_us,
         .pidfd = -1,
         .open = true,
         .local = is_local(descriptor),
@@ -177,12 +225,21 @@ void bao_connections_accepted(struct bao_connections *connections,
         connections->guard, descriptor, connection->cookie, !connection->local);
     connections->open_count++;
     bao_list_push(&connections->greeting, &connection->greeting);
-    if (connections->open_count > connections->open_max) {
-        bao_connections_cut(connections, connection, "too many clients");
-        return;
+    connections->counts.accepted++;
+    const char *why = NULL;
+    if (connection->local) {
+        why = watch_process(connections, connection);
+        connections->counts.users += why != NULL;
+    } else {
+        why = look_at_address(connections, connection);
+        connections->counts.addresses += why != NULL;
     }
-    if (connection->local)
-        watch_process(connections, connection);
+    if (connections->open_count > connections->open_max) {
+        connections->counts.too_many++;
+        why = "too many clients";
+    }
+    if (why != NULL)
+        bao_connections_cut(connections, connection, why);
 }
 
 static void unlist(struct bao_connections *connections,
@@ -200,6 +257,21 @@ static void log_cut(const struct bao_connection *connection)
             bao_text("why", connection->why));
 }
 
+static void strike(struct bao_connections *connections,
+                   const struct bao_connection *connection)
+{
+    connections->counts.punished++;
+    if (!bao_addresses_strike(
+            &connections->addresses, connection->address, connections->now_us))
+        return;
+    char text[INET6_ADDRSTRLEN] = "";
+    (void)inet_ntop(AF_INET6, connection->address->bytes, text, sizeof text);
+    BAO_LOG(BAO_LOG_WARNING,
+            bao_event("address_banned"),
+            bao_text("address", text),
+            bao_number("seconds", BAO_ADDRESS_BAN_US / 1000000));
+}
+
 struct bao_connection bao_connections_gone(struct bao_connections *connections,
                                            int descriptor)
 {
@@ -209,11 +281,15 @@ struct bao_connection bao_connections_gone(struct bao_connections *connections,
         return (struct bao_connection){.pidfd = -1};
     unlist(connections, connection);
     struct bao_connection gone = *connection;
-    const char *verdict = bao_guard_forget(connections->guard, descriptor);
+    const struct bao_verdict *verdict =
+        bao_guard_forget(connections->guard, descriptor);
     if (gone.why == NULL && verdict != NULL) {
-        gone.why = verdict;
+        gone.why = verdict->why;
         log_cut(&gone);
+        if (verdict->is_offence)
+            strike(connections, &gone);
     }
+    bao_addresses_leave(&connections->addresses, gone.address);
     if (gone.pidfd >= 0) {
         (void)epoll_ctl(connections->epoll, EPOLL_CTL_DEL, gone.pidfd, NULL);
         connections->pidfd_count--;
@@ -256,6 +332,15 @@ void bao_connections_cut(struct bao_connections *connections,
         (void)shutdown(descriptor, SHUT_RDWR);
 }
 
+void bao_connections_punish(struct bao_connections *connections,
+                            struct bao_connection *connection,
+                            const char *why)
+{
+    if (connection->why == NULL)
+        strike(connections, connection);
+    bao_connections_cut(connections, connection, why);
+}
+
 void bao_connections_process_gone(struct bao_connections *connections,
                                   int descriptor)
 {
@@ -273,8 +358,7 @@ void bao_connections_process_gone(struct bao_connections *connections,
     bao_connections_cut(connections, connection, "its process is gone");
 }
 
-void bao_connections_expire(struct bao_connections *connections,
-                            uint64_t now_us)
+void bao_connections_expire(struct bao_connections *connections)
 {
     for (;;) {
         struct bao_link *link = bao_list_first(&connections->greeting);
@@ -282,9 +366,10 @@ void bao_connections_expire(struct bao_connections *connections,
             return;
         struct bao_connection *connection =
             BAO_OF(link, struct bao_connection, greeting);
-        if (connection->deadline_us > now_us)
+        if (connection->deadline_us > connections->now_us)
             return;
-        bao_connections_cut(connections, connection, "it said no HELLO");
+        connections->counts.mute++;
+        bao_connections_punish(connections, connection, "it said no HELLO");
     }
 }
 

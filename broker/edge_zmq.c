@@ -74,6 +74,7 @@ static void edge_turn(struct bao_edge *base, uint64_t now_us)
     struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
     struct epoll_event events[64];
     edge->now_us = now_us;
+    edge->connections.now_us = now_us;
     bao_guard_explain(edge->guard, BAO_USE_FRAMES, edge->frame_bytes);
     int count = epoll_wait(edge->epoll, events, 64, 0);
     /* The monitor was read empty before, so it tells when it has more. */
@@ -151,6 +152,7 @@ static const struct bao_edge_operations operations = {
     .flush = bao_edge_zmq_flush,
     .admit = edge_admit,
     .close = bao_edge_zmq_cut,
+    .punish = bao_edge_zmq_punish,
     .backlog = edge_backlog,
     .ready = edge_ready,
     .pollfd = edge_pollfd,
@@ -320,12 +322,19 @@ static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
     bao_list_init(&edge->writable);
     edge->epoll = epoll_create1(EPOLL_CLOEXEC);
     raise_limit();
-    if (edge->epoll < 0 || !open_memory(edge) ||
-        bao_connections_open(&edge->connections,
-                             config->clients_max,
-                             hello_ms * 1000,
-                             edge->epoll,
-                             edge->guard) != BAOZI_OK) {
+    struct bao_connections_config connections = {
+        .open_max = config->clients_max,
+        .open_address_max = config->clients_address_max,
+        .hello_us = hello_ms * 1000,
+        .strikes_max = config->strikes_max,
+        .users = config->users,
+        .epoll = edge->epoll,
+        .guard = config->guard,
+    };
+    bool good = edge->epoll >= 0 && open_memory(edge);
+    connections.arena = edge->arena;
+    if (!good ||
+        bao_connections_open(&edge->connections, &connections) != BAOZI_OK) {
         bao_edge_zmq_close(&edge->edge, 0);
         return NULL;
     }
@@ -433,6 +442,11 @@ const char *bao_edge_zmq_address(const struct bao_edge *edge, size_t i)
 {
     BAO_ASSERT(i < look(edge)->listener_count);
     return look(edge)->listeners[i].address;
+}
+
+struct bao_connection_counts bao_edge_zmq_counts(const struct bao_edge *edge)
+{
+    return look(edge)->connections.counts;
 }
 
 size_t bao_edge_zmq_connections(const struct bao_edge *edge)

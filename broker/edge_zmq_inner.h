@@ -90,6 +90,9 @@ enum bao_sent bao_edge_zmq_send(struct bao_edge *base,
                                 const struct bao_outgoing *message);
 void bao_edge_zmq_flush(struct bao_edge *base);
 void bao_edge_zmq_cut(struct bao_edge *base, uint64_t handle, const char *why);
+void bao_edge_zmq_punish(struct bao_edge *base,
+                         uint64_t handle,
+                         const char *why);
 
 /* Forgets what waits for this peer, and takes it off the lists. */
 void bao_edge_zmq_unpark(struct bao_edge_zmq *edge, struct bao_zmq_peer *peer);

@@ -122,7 +122,7 @@ int bao_edge_zmq_listening(struct bao_edge_zmq *edge)
         if (kind == ZMQ_EVENT_ACCEPTED || kind == ZMQ_EVENT_DISCONNECTED)
             connection_gone(edge, value);
         if (kind == ZMQ_EVENT_ACCEPTED)
-            bao_connections_accepted(&edge->connections, value, edge->now_us);
+            bao_connections_accepted(&edge->connections, value);
     }
     return descriptor;
 }
@@ -140,7 +140,7 @@ static void cut_flood(struct bao_edge_zmq *edge)
     struct bao_connection *connection =
         bao_connections_find(&edge->connections, edge->descriptor);
     if (connection != NULL)
-        bao_connections_cut(
+        bao_connections_punish(
             &edge->connections, connection, "a message of endless parts");
 }
 
@@ -251,7 +251,7 @@ static void refuse_foreign_id(struct bao_edge_zmq *edge)
         connection = bao_connections_find(&edge->connections, edge->descriptor);
     }
     if (connection != NULL)
-        bao_connections_cut(
+        bao_connections_punish(
             &edge->connections, connection, "it chose its own routing id");
 }
 
@@ -364,6 +364,6 @@ bool bao_edge_zmq_next(struct bao_edge *base, struct bao_edge_event *event)
     if (next_received(edge, event))
         return true;
     /* The socket is empty: what is still silent or dead now, is. */
-    bao_connections_expire(&edge->connections, edge->now_us);
+    bao_connections_expire(&edge->connections);
     return next_closed(edge, 0, event);
 }

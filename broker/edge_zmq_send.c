@@ -160,21 +160,39 @@ static void close_frames(zmq_msg_t *frames, uint32_t count)
         (void)zmq_msg_close(&frames[i]);
 }
 
-void bao_edge_zmq_cut(struct bao_edge *base, uint64_t handle, const char *why)
+/* The peer is forgotten; its connection, if it still has one. */
+static struct bao_connection *
+end_peer(struct bao_edge_zmq *edge, uint64_t handle, const char *why)
 {
-    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
     struct bao_zmq_peer *peer = bao_zmq_peers_by_handle(&edge->peers, handle);
     if (peer == NULL || peer->cut)
-        return;
+        return NULL;
     peer->cut = true;
     peer->why = peer->why != NULL ? peer->why : why;
     bao_edge_zmq_unpark(edge, peer);
     struct bao_connection *connection =
         bao_connections_find(&edge->connections, peer->descriptor);
+    if (connection == NULL)
+        bao_edge_zmq_dies(edge, peer, why);
+    return connection;
+}
+
+void bao_edge_zmq_cut(struct bao_edge *base, uint64_t handle, const char *why)
+{
+    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
+    struct bao_connection *connection = end_peer(edge, handle, why);
     if (connection != NULL)
         bao_connections_cut(&edge->connections, connection, why);
-    else
-        bao_edge_zmq_dies(edge, peer, why);
+}
+
+void bao_edge_zmq_punish(struct bao_edge *base,
+                         uint64_t handle,
+                         const char *why)
+{
+    struct bao_edge_zmq *edge = bao_edge_zmq_of(base);
+    struct bao_connection *connection = end_peer(edge, handle, why);
+    if (connection != NULL)
+        bao_connections_punish(&edge->connections, connection, why);
 }
 
 enum bao_sent bao_edge_zmq_send(struct bao_edge *base,

@@ -74,19 +74,28 @@ static void peer_free(struct bao_gateway *gateway,
     bao_arena_give(gateway->arena, peer);
 }
 
-void bao_gateway_cut(struct bao_gateway *gateway,
+/* False if it was ended before. */
+static bool end_peer(struct bao_gateway *gateway,
                      struct bao_gateway_peer *peer,
                      const char *why)
 {
     if (peer->cut)
-        return;
+        return false;
     peer->cut = true;
     BAO_LOG(BAO_LOG_WARNING,
             bao_event("peer_cut"),
             bao_number("peer", peer->handle),
             bao_text("why", why));
     bao_outbox_peer_close(&gateway->outbox, &peer->box);
-    bao_edge_close(gateway->edge, peer->handle, why);
+    return true;
+}
+
+void bao_gateway_cut(struct bao_gateway *gateway,
+                     struct bao_gateway_peer *peer,
+                     const char *why)
+{
+    if (end_peer(gateway, peer, why))
+        bao_edge_close(gateway->edge, peer->handle, why);
 }
 
 static void strike(struct bao_gateway *gateway,
@@ -99,8 +108,9 @@ static void strike(struct bao_gateway *gateway,
             bao_number("peer", peer->handle),
             bao_number("strikes", peer->strikes),
             bao_text("why", why));
-    if (peer->strikes >= BAO_STRIKES_MAX)
-        bao_gateway_cut(gateway, peer, "too many malformed messages");
+    const char *end = "too many malformed messages";
+    if (peer->strikes >= BAO_STRIKES_MAX && end_peer(gateway, peer, end))
+        bao_edge_punish(gateway->edge, peer->handle, end);
 }
 
 /* --- what the core said --- */

@@ -47,14 +47,21 @@
 #define SWELLING               32u     /* an empty part: 2 bytes are 64 */
 #define SETTLE_US              200000u /* until a cut peer's memory is free */
 
-static const char too_much_before_hello[] = "it sent too much before HELLO";
-static const char more_than_credit[] = "it sent more than its credit";
-static const char largest_of_all[] =
-    "all peers sent more than memory allows, and it the most";
-static const char memory_grew[] =
-    "memory grew without a reason, and it sent the most unseen";
-static const char nameless[] =
-    "memory grew without a reason, and it said no HELLO";
+static const struct bao_verdict too_much_before_hello = {
+    "it sent too much before HELLO",
+    true};
+static const struct bao_verdict more_than_credit = {
+    "it sent more than its credit",
+    true};
+static const struct bao_verdict largest_of_all = {
+    "all peers sent more than memory allows, and it the most",
+    false};
+static const struct bao_verdict memory_grew = {
+    "memory grew without a reason, and it sent the most unseen",
+    true};
+static const struct bao_verdict nameless = {
+    "memory grew without a reason, and it said no HELLO",
+    false};
 
 enum { COUNTED = 1u, WELCOMED = 2u };
 
@@ -66,7 +73,7 @@ struct slot {
     _Atomic uint32_t flags;
     uint64_t acknowledged; /* of `sent`, as last asked: its own */
     /* The guard's thread writes. */
-    _Atomic(const char *) verdict; /* why it was cut */
+    const struct bao_verdict *_Atomic verdict; /* why it was cut */
     uint64_t backlog;
     bool greeting;
 };
@@ -149,7 +156,8 @@ void bao_guard_watch(struct bao_guard *guard,
         atomic_store_explicit(&guard->top, end, memory_order_release);
 }
 
-const char *bao_guard_forget(struct bao_guard *guard, int descriptor)
+const struct bao_verdict *bao_guard_forget(struct bao_guard *guard,
+                                           int descriptor)
 {
     struct slot *slot = slot_of(guard, descriptor);
     if (slot == NULL || peek(&slot->cookie) == 0)
@@ -225,8 +233,10 @@ static bool is_still(int descriptor, uint64_t cookie)
            now == cookie;
 }
 
-static void
-cut(struct bao_guard *guard, size_t i, const char *why, _Atomic uint64_t *count)
+static void cut(struct bao_guard *guard,
+                size_t i,
+                const struct bao_verdict *verdict,
+                _Atomic uint64_t *count)
 {
     /* Closing it will not wait for a peer that goes on sending. */
     const struct linger none = {.l_onoff = 1, .l_linger = 0};
@@ -235,7 +245,7 @@ cut(struct bao_guard *guard, size_t i, const char *why, _Atomic uint64_t *count)
     if (!is_still((int)i, cookie))
         return;
     (void)setsockopt((int)i, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-    atomic_store_explicit(&slot->verdict, why, memory_order_release);
+    atomic_store_explicit(&slot->verdict, verdict, memory_order_release);
     (void)shutdown((int)i, SHUT_RDWR);
     slot->backlog = 0;
     bump(count, 1);
@@ -270,9 +280,9 @@ static void look_at(struct bao_guard *guard, size_t i, struct sums *sums)
     if (sent > info.tcpi_bytes_acked)
         sums->unsent += sent - info.tcpi_bytes_acked;
     if (slot->greeting && slot->backlog > GREETING_BYTES)
-        cut(guard, i, too_much_before_hello, &guard->greeting);
+        cut(guard, i, &too_much_before_hello, &guard->greeting);
     else if (slot->backlog > guard->each_bytes)
-        cut(guard, i, more_than_credit, &guard->credit);
+        cut(guard, i, &more_than_credit, &guard->credit);
     sums->backlog += slot->backlog;
     if (slot->greeting)
         sums->greeting += slot->backlog;
@@ -325,7 +335,7 @@ static void cut_down(struct bao_guard *guard,
         if (i == top_of(guard))
             return;
         *sum -= guard->slots[i].backlog;
-        cut(guard, i, largest_of_all, &guard->total);
+        cut(guard, i, &largest_of_all, &guard->total);
         guard->slots[i].backlog = 0;
     }
 }
@@ -339,7 +349,7 @@ static void cut_nameless(struct bao_guard *guard)
             atomic_load_explicit(&slot->flags, memory_order_relaxed);
         if (flags == 0 &&
             atomic_load_explicit(&slot->cookie, memory_order_acquire) != 0)
-            cut(guard, i, nameless, &guard->memory);
+            cut(guard, i, &nameless, &guard->memory);
     }
 }
 
@@ -376,7 +386,7 @@ judge_memory(struct bao_guard *guard, const struct sums *sums, int64_t unknown)
     guard->forgiven = excess;
     while (excess > 0 && suspect != top_of(guard)) {
         excess -= (int64_t)(guard->slots[suspect].backlog * SWELLING);
-        cut(guard, suspect, memory_grew, &guard->memory);
+        cut(guard, suspect, &memory_grew, &guard->memory);
         guard->slots[suspect].backlog = 0;
         suspect = largest(guard, false);
     }

@@ -68,8 +68,15 @@ void bao_guard_watch(struct bao_guard *guard,
                      uint64_t cookie,
                      bool counted);
 
-/* It is gone. NULL, or why the guard cut it: static text. */
-const char *bao_guard_forget(struct bao_guard *guard, int descriptor);
+/* Why a connection was cut, and whether that was its own doing for sure. */
+struct bao_verdict {
+    const char *why;
+    bool is_offence;
+};
+
+/* It is gone. NULL, or the verdict on it: static. */
+const struct bao_verdict *bao_guard_forget(struct bao_guard *guard,
+                                           int descriptor);
 
 /* It said HELLO and has put credit from now on. */
 void bao_guard_welcome(struct bao_guard *guard, int descriptor);

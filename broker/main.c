@@ -179,6 +179,9 @@ static bool open_edge(struct broker *broker, int *exit_code)
         .urls = broker->config.urls,
         .url_count = broker->config.url_count,
         .clients_max = broker->config.clients_max,
+        .clients_address_max = broker->config.clients_address_max,
+        .strikes_max = (uint32_t)broker->config.strikes_max,
+        .users = broker->config.users,
         .guard = broker->guard,
     };
     if (bao_edge_zmq_open(&config, &broker->edge, &problem))
@@ -310,6 +313,24 @@ static void say_listening(const struct broker *broker)
     BAO_LOG(BAO_LOG_INFO, bao_event("ready"));
 }
 
+static void say_counts(const struct broker *broker)
+{
+    struct bao_connection_counts counts = bao_edge_zmq_counts(broker->edge);
+    struct bao_guard_counts guard = bao_guard_counts(broker->guard);
+    BAO_LOG(BAO_LOG_INFO,
+            bao_event("connections"),
+            bao_number("accepted", counts.accepted),
+            bao_number("too_many", counts.too_many),
+            bao_number("of_address", counts.addresses),
+            bao_number("of_user", counts.users),
+            bao_number("mute", counts.mute),
+            bao_number("punished", counts.punished),
+            bao_number("guard_greeting", guard.greeting),
+            bao_number("guard_credit", guard.credit),
+            bao_number("guard_total", guard.total),
+            bao_number("guard_memory", guard.memory));
+}
+
 /* --- SIGHUP --- */
 
 static uint64_t reload(void *context)
@@ -362,6 +383,7 @@ int main(int argc, char **argv)
         say_start(&broker);
         say_listening(&broker);
         exit_code = bao_loop_run(&loop);
+        say_counts(&broker);
         BAO_LOG(BAO_LOG_INFO,
                 bao_event("end"),
                 bao_number("exit_code", (uint64_t)exit_code));

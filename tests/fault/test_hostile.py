@@ -21,18 +21,33 @@ SLOW = ("squatting", "chosen_ids", "garbage", "old_greetings",
         "slow_greeting", "mute", "replay")
 
 
+def go_on(broker, honest):
+    """Waits until an honest client has done ten rounds more."""
+    name = f"honest-{honest.pid}"
+    rounds = broker.stat(name)["done"]
+    wait_until(lambda: broker.stat(name)["done"] >= rounds + 10,
+               what="the honest client is served")
+
+
+def start_honest(broker, url):
+    honest = Helper("honest", url, 600, 100)
+    wait_until(lambda: broker.cli("queue", "ls").stdout.strip(),
+               what="the honest client is there")
+    go_on(broker, honest)
+    return honest
+
+
 @contextlib.contextmanager
 def beside_an_honest_one(*arguments):
     """A broker with an honest client at work, and what they came to."""
     with Broker("--listen", free_url(), "--memory-limit", f"{LIMIT_MIB}MiB",
                 *arguments) as broker:
         broker.tcp = broker.stdout().split()[3]
-        honest = Helper("honest", broker.tcp, 600, 100)
-        wait_until(lambda: broker.cli("queue", "ls").stdout.strip(),
-                   what="the honest client is at work")
+        honest = start_honest(broker, broker.tcp)
         memory = Memory(broker.pid)
         yield broker
         peak = memory.end()
+        go_on(broker, honest)
         honest.end_input()
         equal(honest.wait(60), 0, "the honest client: " + honest.stderr())
         result = json.loads(honest.stdout())
@@ -116,9 +131,7 @@ def _():
     with Broker("--listen", free_url(),
                 prefix=("prlimit", "--nofile=100:100")) as broker:
         tcp = broker.stdout().split()[3]
-        honest = Helper("honest", tcp, 600, 100)
-        wait_until(lambda: broker.cli("queue", "ls").stdout.strip(),
-                   what="the honest client is at work")
+        honest = start_honest(broker, tcp)
         crowd = threading.Thread(target=hostile.hoard, args=(tcp, 500, 4))
         crowd.start()
         time.sleep(1.5)
@@ -128,6 +141,7 @@ def _():
         crowd.join()
         wait_until(lambda: broker.cli("put", "jobs", "x").returncode == 0, 15,
                    "a new client is served")
+        go_on(broker, honest)
         honest.end_input()
         equal(honest.wait(60), 0, "the honest client: " + honest.stderr())
         result = json.loads(honest.stdout())

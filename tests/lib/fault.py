@@ -21,9 +21,9 @@ class Helper(Process):
     """A program of tests/fault in the background; its stdin stays open until
     it is told to end."""
 
-    def __init__(self, name, *arguments):
+    def __init__(self, name, *arguments, prefix=()):
         super().__init__(os.path.join(HELPERS, name), *arguments,
-                         stdin=subprocess.PIPE)
+                         stdin=subprocess.PIPE, prefix=prefix)
 
     def end_input(self):
         self.popen.stdin.close()

@@ -112,6 +112,14 @@ static void test_config__flags_are_taken(void **state)
                           "100MiB",
                           "--max-clients",
                           "7",
+                          "--max-clients-per-address",
+                          "5",
+                          "--ban-after",
+                          "3",
+                          "--ipc-user",
+                          "4321",
+                          "--ipc-user",
+                          "root",
                           "--grace",
                           "250ms",
                           "--http",
@@ -126,6 +134,11 @@ static void test_config__flags_are_taken(void **state)
     assert_string_equal(config.urls[1], "ipc:///tmp/x.sock");
     assert_int_equal(config.memory_bytes, 100u << 20);
     assert_int_equal(config.clients_max, 7);
+    assert_int_equal(config.clients_address_max, 5);
+    assert_int_equal(config.strikes_max, 3);
+    assert_int_equal(config.users.count, 2);
+    assert_int_equal(config.users.ids[0], 4321);
+    assert_int_equal(config.users.ids[1], 0);
     assert_int_equal(config.grace_ms, 250);
     assert_int_equal(config.log, BAO_LOG_JSON);
     assert_true(config.json);

@@ -154,8 +154,9 @@ static void test_guard__64_kib_before_hello_and_no_more(void **state)
     assert_true(is_cut(bad));
     assert_int_equal(bao_guard_counts(guard).greeting, 1);
     assert_null(bao_guard_forget(guard, good->ours));
-    assert_string_equal(bao_guard_forget(guard, bad->ours),
-                        "it sent too much before HELLO");
+    const struct bao_verdict *verdict = bao_guard_forget(guard, bad->ours);
+    assert_string_equal(verdict->why, "it sent too much before HELLO");
+    assert_true(verdict->is_offence);
     close_guard();
 }
 
@@ -182,8 +183,9 @@ static void test_guard__a_welcomed_peer_has_its_credit_and_a_message(void **s)
     assert_true(is_cut(bad));
     assert_false(is_cut(good));
     assert_int_equal(bao_guard_counts(guard).credit, 1);
-    assert_string_equal(bao_guard_forget(guard, bad->ours),
-                        "it sent more than its credit");
+    const struct bao_verdict *verdict = bao_guard_forget(guard, bad->ours);
+    assert_string_equal(verdict->why, "it sent more than its credit");
+    assert_true(verdict->is_offence);
     close_guard();
 }
 
@@ -205,6 +207,8 @@ static void test_guard__of_all_the_largest_are_cut_first(void **state)
     assert_false(is_cut(peers[1]));
     assert_false(is_cut(peers[0]));
     assert_int_equal(bao_guard_counts(guard).total, 1);
+    /* Somebody must go; that is no offence. */
+    assert_false(bao_guard_forget(guard, peers[3]->ours)->is_offence);
     close_guard();
 }
 
