@@ -186,6 +186,11 @@ enum baozi_status bao_wait_for(struct bao_engine *e,
     uint64_t until_us = bao_until_us(wait_ms);
     uint64_t ask_us = ask_at(e);
     enum baozi_status status = BAOZI_OK;
+    if (is_ready(e, thing)) {
+        bao_pump_soon(e);
+        bao_waiter_leave(e, &waiter);
+        return BAOZI_OK;
+    }
     bao_list_push(&e->watchers, &waiter.watch);
     bao_pump(e);
     while (status == BAOZI_OK && !is_ready(e, thing)) {

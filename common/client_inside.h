@@ -158,6 +158,9 @@ struct bao_engine {
     uint64_t made_us;    /* the last socket */
     bool line_up;
     bool dirty;               /* the socket was not drained */
+    bool news;                /* the monitor's descriptor was readable */
+    uint64_t news_us;         /* when the monitor is looked at anyway */
+    uint64_t pumped_us;       /* the last pump */
     enum baozi_status broken; /* the address cannot be connected to */
 
     struct bao_waiter *driver; /* who sleeps on the socket */
@@ -205,6 +208,9 @@ struct bao_engine *bao_engine_here(const struct baozi *client);
 
 /* client_pump.c */
 void bao_pump(struct bao_engine *engine);
+/* After something was left for the batch: pumps if a message may go, or the
+ * last pump is some time ago. Else it costs no call to the system. */
+void bao_pump_soon(struct bao_engine *engine);
 /* Whoever sleeps on the socket does not sleep past the dialogue's deadline. */
 void bao_mind_deadline(struct bao_engine *engine);
 /* Sleeps once, until something may have changed or until_us. The lock is held

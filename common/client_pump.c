@@ -50,6 +50,8 @@
 #define NAP_US           10000u
 #define LONG_US          3600000000u
 #define PUMP_ROUNDS      64
+#define PUMP_US          50u
+#define NEWS_US          20000u
 #define RECONNECT_US     100000u
 #define BACKGROUND_STACK (256u * 1024u)
 
@@ -199,7 +201,11 @@ static bool pump_round(struct bao_engine *e)
 {
     uint64_t now_us = bao_time_monotonic_us();
     connect_if_due(e, now_us);
-    unsigned ready = bao_line_ready(&e->line);
+    bool news = e->news || !e->line_up || now_us >= e->news_us;
+    unsigned ready = bao_line_ready(&e->line, news);
+    e->news_us = news ? now_us + NEWS_US : e->news_us;
+    e->news = false;
+    e->pumped_us = now_us;
     bool alive = (ready & BAO_LINE_NEWS) == 0 || take_news(e, now_us);
     bool sent = false;
     if (alive && (ready & BAO_LINE_READABLE) != 0) {
@@ -236,6 +242,16 @@ void bao_pump(struct bao_engine *e)
         }
     }
     bao_mind_deadline(e);
+}
+
+void bao_pump_soon(struct bao_engine *e)
+{
+    if (e->dirty || bao_dialogue_has_next(e->dialogue) ||
+        bao_time_monotonic_us() - e->pumped_us >= PUMP_US) {
+        bao_pump(e);
+    } else {
+        bao_mind_deadline(e);
+    }
 }
 
 void bao_mind_deadline(struct bao_engine *e)
@@ -278,6 +294,7 @@ sleep_on_socket(struct bao_engine *e, int wake_fd, uint64_t until_us)
     if (fds[0].revents != 0) {
         drain(wake_fd);
     }
+    e->news = e->news || fds[2].revents != 0;
     return interrupted;
 }
 

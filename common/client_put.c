@@ -351,7 +351,7 @@ static enum baozi_status submit_put(struct baozi *client,
         }
         if (status == BAOZI_OK) {
             bao_async_submit(e, async);
-            bao_pump(e);
+            bao_pump_soon(e);
             async = NULL;
         }
     }

@@ -147,7 +147,7 @@ static enum baozi_status done_async(struct baozi *client,
     }
     if (e != NULL) {
         bao_async_submit(e, async);
-        bao_pump(e);
+        bao_pump_soon(e);
         bao_unlock(e);
         bao_unpin(e);
         return BAOZI_OK;

@@ -16,13 +16,13 @@ static void drop_items(struct bao_engine *e,
                        bool only_gone)
 {
     struct bao_list *items = &subscription->items;
-    for (size_t left = items->count; left > 0; left--) {
-        struct bao_link *link = bao_list_pop(items);
+    struct bao_link *link;
+    while ((link = bao_list_first(items)) != NULL) {
         struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
         if (only_gone && holder->lease.gone == BAOZI_OK) {
-            bao_list_push(items, link);
-            continue;
+            return;
         }
+        (void)bao_list_pop(items);
         uint64_t id = holder->lease.id;
         uint64_t token =
             holder->lease.gone != BAOZI_OK ? 0 : holder->lease.token;

@@ -32,6 +32,7 @@
 #define BAO_SLOT_US           (2u * 1000u) /* a silent one holds back no more */
 #define BAO_BATCH_BYTES       (64u * 1024u)
 #define BAO_BATCH_BIG_BYTES   (4u * 1024u * 1024u)
+#define BAO_BATCH_WHOLE       16u  /* so many are never divided */
 #define BAO_BATCH_OUTSTANDING 768u /* puts and settles sent, unanswered */
 #define BAO_YOUNG_US          (1000u * 1000u)
 /* A request is suspected of killing connections: each one that dies young is
@@ -127,6 +128,8 @@ struct bao_dialogue {
     uint64_t reach_us; /* not later than any "nobody answers" */
 
     /* requests */
+    uint32_t usual;     /* puts and settles in one message, lately */
+    uint32_t batch_end; /* batch_sent when the message is full */
     struct bao_list control, batch, again, sent, timed, errands;
     struct bao_map requests; /* by rid: sent and again */
     uint64_t last_rid;

@@ -5,11 +5,18 @@
  * STARTED, errands (CANCEL, CREDIT, BODY), a heartbeat, what must be sent
  * again, what goes out at once, and last the batch.
  *
- * Batching adds no delay: puts and settles that wait go out together while
- * fewer than two messages of them are in flight. A message counts as in
- * flight until the first of its requests is answered, or for 2 ms: a put that
- * waits for room must not hold back the settle that would make room. All
- * other requests go out at once, so a blocked get delays nobody.
+ * Puts and settles go out together, with two messages of them in flight at
+ * most. With none in flight they go at once. With one, they go when they are
+ * as many as a message usually had lately: else a caller that goes on putting
+ * would send one item, and then the other hundred a round trip later. What
+ * waits goes at the latest when the one in flight is answered, so nothing
+ * waits for a time. Where there are many, one message takes at most half of all
+ * that is under way, so that the two are of a size and neither end runs dry.
+ *
+ * A message counts as in flight until the first of its requests is answered,
+ * or for 2 ms: a put that waits for room must not hold back the settle that
+ * would make room. All other requests go out at once, so a blocked get delays
+ * nobody.
  */
 #include "common/dialogue_inside.h"
 
@@ -263,11 +270,37 @@ static size_t free_slot(const struct bao_dialogue *d)
     return BAO_SLOTS;
 }
 
+/* How many messages of the batch are in flight. */
+static size_t in_flight(const struct bao_dialogue *d)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < BAO_SLOTS; i++) {
+        count += d->slots[i].message != 0;
+    }
+    return count;
+}
+
 static bool batch_may_go(const struct bao_dialogue *d)
 {
-    return d->batch.count > 0 && free_slot(d) < BAO_SLOTS &&
+    if (d->batch.count == 0) {
+        return false;
+    }
+    size_t flying = in_flight(d);
+    return (flying == 0 ||
+            (flying < BAO_SLOTS && d->batch.count >= d->usual)) &&
            d->batch_sent < BAO_BATCH_OUTSTANDING &&
            d->sent.count < d->waiting_max;
+}
+
+/* How many may be in flight after the next message: half of what is under
+ * way goes with it. */
+static uint32_t batch_end(const struct bao_dialogue *d)
+{
+    size_t under_way = d->batch_sent + d->batch.count;
+    size_t half = (under_way + 1) / 2;
+    size_t end =
+        d->batch_sent + (half > BAO_BATCH_WHOLE ? half : BAO_BATCH_WHOLE);
+    return end < BAO_BATCH_OUTSTANDING ? (uint32_t)end : BAO_BATCH_OUTSTANDING;
 }
 
 static void add_batch(struct bao_dialogue *d, uint64_t now_us)
@@ -277,13 +310,15 @@ static void add_batch(struct bao_dialogue *d, uint64_t now_us)
     }
     size_t slot = free_slot(d);
     uint32_t before = d->batch_sent;
-    while (d->batch.count > 0 && d->batch_sent < BAO_BATCH_OUTSTANDING &&
+    d->batch_end = batch_end(d);
+    while (d->batch.count > 0 && d->batch_sent < d->batch_end &&
            d->sent.count < d->waiting_max &&
            bao_run_add(d, &d->batch, now_us)) {
     }
     if (d->batch_sent > before) {
         d->slots[slot].message = d->messages;
         d->slots[slot].sent_us = now_us;
+        d->usual = (d->usual + d->batch_sent - before) / 2;
     }
 }
 

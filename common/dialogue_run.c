@@ -153,7 +153,7 @@ static struct bao_run measure_run(const struct bao_dialogue *d,
         d->credit_bytes > d->credit_used ? d->credit_bytes - d->credit_used : 0;
     uint32_t most = BAO_OPERATION_ITEMS_MAX;
     if (list == &d->batch) {
-        most = BAO_BATCH_OUTSTANDING - d->batch_sent;
+        most = d->batch_end - d->batch_sent;
     }
     while (link != NULL && run.count < most) {
         const struct bao_request *request =

@@ -141,7 +141,7 @@ static int events_of(void *socket)
     return events;
 }
 
-unsigned bao_line_ready(struct bao_line *line)
+unsigned bao_line_ready(struct bao_line *line, bool news)
 {
     if (line->socket == NULL) {
         return 0;
@@ -150,7 +150,7 @@ unsigned bao_line_ready(struct bao_line *line)
     unsigned ready = 0;
     ready |= (events & ZMQ_POLLIN) != 0 ? BAO_LINE_READABLE : 0u;
     ready |= (events & ZMQ_POLLOUT) != 0 ? BAO_LINE_WRITABLE : 0u;
-    if ((events_of(line->monitor) & ZMQ_POLLIN) != 0) {
+    if (news && (events_of(line->monitor) & ZMQ_POLLIN) != 0) {
         ready |= BAO_LINE_NEWS;
     }
     return ready;

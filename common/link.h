@@ -62,8 +62,9 @@ BAOZI_MUST_USE enum baozi_status bao_line_connect(struct bao_line *line);
 /* Closes the socket; its descriptors are gone. */
 void bao_line_cut(struct bao_line *line);
 
-/* What is ready now, as bits of bao_line_ready. */
-unsigned bao_line_ready(struct bao_line *line);
+/* What is ready now, as bits of bao_line_ready; NEWS only if it is asked for,
+ * which is a call to the system of its own. */
+unsigned bao_line_ready(struct bao_line *line, bool news);
 enum bao_line_news bao_line_news(struct bao_line *line);
 /* OK | EMPTY | CONNECTION_LOST */
 BAOZI_MUST_USE enum baozi_status
