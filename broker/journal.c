@@ -195,11 +195,8 @@ uint64_t bao_journal_put(struct bao_journal *journal,
     log_fact(journal, fact, holds);
     if (fact->queue != 0)
         bao_unsynced_note(&journal->unsynced,
-                          fact->queue,
                           journal->position,
-                          fact->kind == BAO_FACT_ITEM_PUT
-                              ? fact->first_id + fact->count - 1
-                              : 0,
+                          fact,
                           journal->marks.written);
     return journal->position;
 }

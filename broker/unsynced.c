@@ -12,6 +12,7 @@
 #define PUTS_FIRST 4u
 
 struct put {
+    uint64_t first_id;
     uint64_t last_id;
     uint64_t position;
 };
@@ -77,8 +78,9 @@ static bool note_put(struct bao_unsynced *unsynced,
     if (queue->count > 0)
         last = put_at(queue, queue->count - 1);
     if (last != NULL && last->position > written) {
-        BAO_ASSERT(last->last_id < put.last_id);
-        *last = put;
+        BAO_ASSERT(last->last_id < put.first_id);
+        last->last_id = put.last_id;
+        last->position = put.position;
         return true;
     }
     if (queue->count == queue->capacity && !grow(unsynced, queue))
@@ -97,11 +99,11 @@ static void end(struct bao_unsynced *unsynced, struct queue *queue)
 }
 
 void bao_unsynced_note(struct bao_unsynced *unsynced,
-                       uint64_t incarnation,
                        uint64_t position,
-                       uint64_t last_put,
+                       const struct bao_fact *fact,
                        uint64_t written)
 {
+    const uint64_t incarnation = fact->queue;
     struct queue *queue = find(unsynced, incarnation);
     if (queue != NULL) {
         bao_list_remove(&unsynced->order, &queue->order);
@@ -118,9 +120,11 @@ void bao_unsynced_note(struct bao_unsynced *unsynced,
     BAO_ASSERT(position >= queue->last);
     queue->last = position;
     bao_list_push(&unsynced->order, &queue->order);
-    if (last_put == 0)
+    if (fact->kind != BAO_FACT_ITEM_PUT)
         return;
-    struct put put = {.last_id = last_put, .position = position};
+    struct put put = {.first_id = fact->first_id,
+                      .last_id = fact->first_id + fact->count - 1,
+                      .position = position};
     if (!note_put(unsynced, queue, put, written))
         unsynced->all = position;
 }
@@ -170,5 +174,7 @@ uint64_t bao_unsynced_put(const struct bao_unsynced *unsynced, uint64_t id)
         else
             high = middle;
     }
-    return low == queue->count ? 0 : put_at(queue, low)->position;
+    if (low == queue->count || put_at(queue, low)->first_id > id)
+        return 0;
+    return put_at(queue, low)->position;
 }

@@ -13,6 +13,7 @@
 #ifndef BAO_UNSYNCED_H
 #define BAO_UNSYNCED_H
 
+#include "broker/core/fact.h"
 #include "common/arena.h"
 #include "common/list.h"
 #include "common/table.h"
@@ -27,12 +28,11 @@ struct bao_unsynced {
 /* False if memory ran out. */
 bool bao_unsynced_open(struct bao_unsynced *unsynced, struct bao_arena *arena);
 
-/* A fact of this queue has `position`; it put items up to `last_put` (an id; 0
- * = none). Positions above `written` are of the turn that is not over. */
+/* A fact, of a queue, has `position`. Those above `written` are of the turn
+ * that is not over. */
 void bao_unsynced_note(struct bao_unsynced *unsynced,
-                       uint64_t incarnation,
                        uint64_t position,
-                       uint64_t last_put,
+                       const struct bao_fact *fact,
                        uint64_t written);
 
 /* Everything up to `synced` is on the disk. */

@@ -87,6 +87,8 @@ class Crowd:
         """Fails unless the books are right; {event: how many}."""
         events = self.read()
         judge(events)
+        if events["fail"]:
+            print(f"# calls that failed: {events['fail'][:5]}")
         return {what: len(lines) for what, lines in events.items()}
 
     def finish(self, broker, seconds=60):
