@@ -136,10 +136,11 @@ static void write_line(enum bao_log_level level,
     (void)written;
 }
 
-/* False if this event was written often enough in this second. */
+/* False if this event was written often enough in this second, which is none
+ * of the wall clock: that may be set back by hours. */
 static bool flood_admits(const char *name, uint64_t wall_us)
 {
-    uint64_t second = wall_us / 1000000;
+    uint64_t second = bao_time_monotonic_us() / 1000000;
     size_t i = 0;
     while (i < EVENTS_MAX && floods[i].name != NULL && floods[i].name != name)
         i++;

@@ -359,6 +359,7 @@ def _():
             "tests/sim": r"(test_.*\.py|[a-z_]*\.c)",
             # short ones, those of `make fault`, and what both start
             "tests/fault": r"((test|long)_.*\.py|[a-z]*\.c)",
+            "tests/fault/shim": r"[a-z_]*\.c",
             # targets, what they share, and the test that runs them
             "tests/fuzz": r"(test_fuzz\.py|[a-z_]*\.c)",
             # make test-compose

@@ -32,7 +32,7 @@ class Durable(Broker):
         """Started once more at the same place; seconds until it is ready."""
         begin = time.monotonic()
         Broker.__init__(self, *self.arguments, data=self.folder,
-                        url=self.url)
+                        **{**self.more, "url": self.url})
         return time.monotonic() - begin
 
     def kill_and_start(self):
