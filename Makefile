@@ -49,8 +49,8 @@ fault: ## minutes of hostile clients, and 10,000 that are idle
 	@$(BUILD) FLAVOUR=release all tests
 	@make/suite fault
 
-check-all: ## make test, then threads, longer seeds and the benches' smoke
-	@make/deps test
+check-all: ## make test, then threads, longer seeds, counted instructions
+	@make/deps test check
 	@$(BUILD) FLAVOUR=release all tests examples bench
 	@$(BUILD) FLAVOUR=asan all tests
 	@$(BUILD) FLAVOUR=tsan all tests

@@ -7,6 +7,7 @@
  * acknowledgement of the three answers.
  *
  *   build/tests/bench/bench_core [SECONDS [BACKLOG]]    0.4 and 1,000,000
+ *   bench_core fixed fifo|lifo|priority BATCH CYCLES    prints nothing
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -23,6 +24,7 @@
 #define PEER         1u
 
 struct bench {
+    void *memory;
     struct bao_core *core;
     uint64_t now_us;
     uint64_t rid;
@@ -197,11 +199,11 @@ static void open_core(struct bench *bench, void *memory)
     }
 }
 
-static void run(enum bao_kind kind, uint32_t batch, uint64_t backlog, double s)
+static void prepare(struct bench *bench,
+                    struct bao_operation *op,
+                    enum bao_kind kind,
+                    uint32_t batch)
 {
-    static const char *const names[] = {"fifo", "lifo", "priority"};
-    static struct bench bench;
-    struct bao_operation op = {.present = 0};
     void *memory = mmap(NULL,
                         MEMORY_BYTES,
                         PROT_READ | PROT_WRITE,
@@ -211,19 +213,47 @@ static void run(enum bao_kind kind, uint32_t batch, uint64_t backlog, double s)
     if (memory == MAP_FAILED) {
         fail("no memory");
     }
-    memset(&bench, 0, sizeof(bench));
-    bench.rid = 1;
-    bench.batch = batch;
+    memset(bench, 0, sizeof(*bench));
+    bench->memory = memory;
+    bench->rid = 1;
+    bench->batch = batch;
     for (uint32_t i = 0; i < BAO_OPERATION_ITEMS_MAX; i++) {
-        bao_store32(bench.lengths + 4 * (size_t)i, ITEM_BYTES);
+        bao_store32(bench->lengths + 4 * (size_t)i, ITEM_BYTES);
         if (kind == BAO_KIND_PRIORITY) {
-            bao_store32(bench.priorities + 4 * (size_t)i,
+            bao_store32(bench->priorities + 4 * (size_t)i,
                         1 + i * 2654435761u % 1000);
         }
     }
-    open_core(&bench, memory);
-    hello(&bench, &op);
-    declare(&bench, &op, kind);
+    open_core(bench, memory);
+    hello(bench, op);
+    declare(bench, op, kind);
+}
+
+static const char *const names[] = {"fifo", "lifo", "priority"};
+
+/* A known amount of work, for counting its instructions. */
+static void run_fixed(const char *name, uint32_t batch, uint64_t cycles)
+{
+    static struct bench bench;
+    struct bao_operation op = {.present = 0};
+    unsigned kind = 0;
+    while (kind < BAO_KIND_PRIORITY && strcmp(names[kind], name) != 0) {
+        kind++;
+    }
+    if (batch == 0 || batch > BATCH_MAX) {
+        fail("no such batch");
+    }
+    prepare(&bench, &op, (enum bao_kind)kind, batch);
+    for (; cycles > 0; cycles--) {
+        cycle(&bench, &op);
+    }
+}
+
+static void run(enum bao_kind kind, uint32_t batch, uint64_t backlog, double s)
+{
+    static struct bench bench;
+    struct bao_operation op = {.present = 0};
+    prepare(&bench, &op, kind, batch);
     fill(&bench, &op, backlog);
     const size_t before = bao_core_memory_used(bench.core);
     uint64_t cycles = 0;
@@ -250,11 +280,17 @@ static void run(enum bao_kind kind, uint32_t batch, uint64_t backlog, double s)
            (now - start) * 1e9 / (double)cycles,
            (double)bench.facts / (double)cycles,
            backlog == 0 ? 0 : before / (size_t)backlog);
-    (void)munmap(memory, MEMORY_BYTES);
+    (void)munmap(bench.memory, MEMORY_BYTES);
 }
 
 int main(int count, char **words)
 {
+    if (count == 5 && strcmp(words[1], "fixed") == 0) {
+        run_fixed(words[2],
+                  (uint32_t)strtoul(words[3], NULL, 10),
+                  strtoull(words[4], NULL, 10));
+        return 0;
+    }
     const double seconds = count > 1 ? strtod(words[1], NULL) : 0.4;
     const uint64_t backlog = count > 2 ? strtoull(words[2], NULL, 10) : 1000000;
     printf("put/get/done cycles through bao_core_step(), %u-byte items\n",

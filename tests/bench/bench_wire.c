@@ -5,9 +5,12 @@
  * rounds, so that noise of the machine does not count. No thresholds: numbers
  * for people. As in life, 64 operations of one item share a message, and an
  * operation of 64 items has one of its own.
+ *
+ *   bench_wire fixed put|done|deliver COUNT    works so often, prints nothing
  */
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "common/wire.h"
@@ -130,7 +133,19 @@ static void run(const char *name,
            best_decode / (double)items);
 }
 
-int main(void)
+/* A known amount of work, for counting its instructions. */
+static void run_fixed(const struct bao_operation *operation, unsigned count)
+{
+    static uint8_t memory[BAO_HEADER_BYTES_MAX];
+    struct bao_writer writer;
+    uint64_t sink = 0;
+    for (unsigned i = 0; i < count; i++) {
+        sink += decode(encode(&writer, memory, operation, 1), 1);
+    }
+    must(sink != 0, "nothing was read");
+}
+
+int main(int word_count, char **words)
 {
     struct bao_operation puts[OPERATIONS];
     for (size_t i = 0; i < ITEMS; i++) {
@@ -144,6 +159,13 @@ int main(void)
     struct bao_operation put = put_of(1, ITEMS);
     struct bao_operation done = done_of(1, ITEMS);
     struct bao_operation deliver = deliver_of(1, ITEMS);
+    if (word_count == 4 && strcmp(words[1], "fixed") == 0) {
+        run_fixed(strcmp(words[2], "put") == 0    ? &put
+                  : strcmp(words[2], "done") == 0 ? &done
+                                                  : &deliver,
+                  (unsigned)strtoul(words[3], NULL, 10));
+        return 0;
+    }
     run("PUT x1", puts, OPERATIONS, 1);
     run("PUT x64", &put, 1, ITEMS);
     run("DONE x64", &done, 1, ITEMS);

@@ -81,79 +81,6 @@ static void test_dialogue_flow__keeps_two_messages_in_flight(void **state)
     world_story(&world, "> DONE rid=5 ids=1 tokens=9\n> --\n");
 }
 
-static void ask_many(int count)
-{
-    for (int i = 0; i < count; i++) {
-        world_ask(&world, "PUT queue=buns", -1, "a");
-    }
-}
-
-/* The number of puts in what is sent now; 0: nothing is. */
-static int sent_now(void)
-{
-    struct bao_outgoing out;
-    bool any = bao_dialogue_next(world.dialogue, world.now_us, &out);
-    return any ? (int)out.piece_count : 0; /* one body each */
-}
-
-static void answer(int rid, int count)
-{
-    char text[80];
-    (void)snprintf(text,
-                   sizeof text,
-                   "PUT rid=%d status=OK id=%d count=%d",
-                   rid,
-                   rid,
-                   count);
-    world_hears(&world, text, NULL);
-}
-
-/* A hundred puts do not go as one and ninety-nine: each message waits for as
- * many as the last ones had, while another is in flight. */
-static void test_dialogue_flow__sends_messages_of_a_size(void **state)
-{
-    (void)state;
-    ask_many(100);
-    assert_int_equal(sent_now(), 50); /* half, so that two are under way */
-    assert_int_equal(sent_now(), 50);
-    answer(1, 50);
-    ask_many(1);
-    assert_int_equal(sent_now(), 0);
-    ask_many(18);
-    assert_int_equal(sent_now(), 0); /* 19 of the 37 that are usual */
-    ask_many(31);
-    assert_int_equal(sent_now(), 50);
-    answer(51, 50);
-    ask_many(1);
-    assert_int_equal(sent_now(), 0);
-    answer(101, 50); /* nothing is in flight: nothing waits */
-    assert_int_equal(sent_now(), 1);
-    world_forget(&world);
-}
-
-/* What is usual follows what is sent: a caller that slows down does not wait
- * for a batch that it will not fill. */
-static void test_dialogue_flow__forgets_large_messages(void **state)
-{
-    (void)state;
-    ask_many(400);
-    int rid = 1;
-    for (int sent = sent_now(); sent > 0; sent = sent_now()) {
-        answer(rid, sent);
-        rid += sent;
-    }
-    for (int i = 0; i < 10; i++, rid++) {
-        ask_many(1);
-        assert_int_equal(sent_now(), 1);
-        answer(rid, 1);
-    }
-    ask_many(1);
-    assert_int_equal(sent_now(), 1);
-    ask_many(1);
-    assert_int_equal(sent_now(), 1);
-    world_forget(&world);
-}
-
 /* A blocked get is not in anybody's way. */
 static void test_dialogue_flow__lets_waits_delay_nothing(void **state)
 {
@@ -325,8 +252,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_dialogue_flow__merges_puts_that_wait),
         TEST(test_dialogue_flow__keeps_two_messages_in_flight),
-        TEST(test_dialogue_flow__sends_messages_of_a_size),
-        TEST(test_dialogue_flow__forgets_large_messages),
         TEST(test_dialogue_flow__lets_waits_delay_nothing),
         TEST(test_dialogue_flow__merges_settles),
         TEST(test_dialogue_flow__takes_runs_of_answers),
