@@ -27,9 +27,10 @@
  *
  * The way of a start:
  *
- *     bao_log_open()              manifest, tail: cut, checked, rewritten
+ *     bao_log_open()              manifest, checkpoints, tail: judged
  *     bao_log_checkpoint_load()   the newest good image, piece by piece
- *     bao_log_replay()            the records after it, in order
+ *     bao_log_replay()            the records after it, in order; the tail is
+ *                                 rewritten on the way
  *     bao_log_live()              for every payload that is still needed
  *     bao_log_serve()             from now on appends are taken
  */
@@ -45,13 +46,14 @@
  * Space on the disk stays below
  *
  *     BAO_LOG_LIVE_X100 / 100 * live + BAO_LOG_SPARE_X100 / 100 * segment
- *         + 3 * the last checkpoint
+ *         + BAO_LOG_CHECKPOINT_FACTOR * the last checkpoint
  *
  * where live is what bao_log_live() was told: k = 2.5, and with 64 MiB
  * segments c = 400 MiB. Tests hold it with small ones.
  */
-#define BAO_LOG_LIVE_X100  250u /* k, times 100 */
-#define BAO_LOG_SPARE_X100 625u /* c in segments, times 100 */
+#define BAO_LOG_LIVE_X100         250u /* k, times 100 */
+#define BAO_LOG_SPARE_X100        625u /* c in segments, times 100 */
+#define BAO_LOG_CHECKPOINT_FACTOR 8u
 
 #define BAO_LOG_SEGMENT_BYTES     (64u * 1024u * 1024u)
 #define BAO_LOG_SEGMENT_BYTES_MIN (16u * 1024u)
@@ -106,12 +108,12 @@ struct bao_log_report {
 /*
  * Opens the log in the folder of `storage`, which must be locked. The tail
  * that the manifest does not call sealed is checked; what was never synced
- * and is incomplete is cut and counted; the rest is written into a fresh
- * segment and synced. Blocks. OK, else `report->problem` says it all:
+ * and is incomplete will be cut and is counted. Nothing is changed on the
+ * disk. Blocks. OK, else `report->problem` says it all:
  *
  * STORAGE_FAILED  damaged (`report->corrupt`), or the disk failed
- * STORAGE_FULL    no room for the first segment
- * BAD_VERSION     a newer baozi wrote it; nothing was touched
+ * STORAGE_FULL    more segments than this one can hold
+ * BAD_VERSION     a newer baozi wrote it
  * NO_MEMORY
  */
 BAOZI_MUST_USE enum baozi_status
@@ -146,7 +148,15 @@ BAOZI_MUST_USE enum baozi_status bao_log_checkpoint_load(
  * Hands out the records behind the checkpoint, in order of their lsn. A COPY
  * gives a payload its new address; order of facts is the index, and of two
  * entries with one index the later one counts.
- * OK | STORAGE_FAILED (report) | what `take` returned
+ *
+ * When all that was sealed has come, whole, the tail is written into a fresh
+ * segment and synced; then it comes too. Until then nothing was changed on
+ * the disk, so a start that is refused can be tried again, or repaired.
+ *
+ * OK              bao_log_serve() may follow
+ * STORAGE_FAILED  damaged or failed (report)
+ * STORAGE_FULL    no room for a segment (report)
+ * NO_MEMORY, or what `take` returned
  */
 BAOZI_MUST_USE enum baozi_status bao_log_replay(struct bao_log *log,
                                                 bao_log_take *take,
@@ -299,7 +309,8 @@ enum bao_log_checkpoint_state {
 bool bao_log_checkpoint_due(const struct bao_log *log, uint64_t now_us);
 
 /* Begins the image of everything appended so far, `index` being the last
- * entry in it. OK | STORAGE_FAILED | QUOTA (one is under way) */
+ * entry in it. OK | STORAGE_FAILED | QUOTA (not now: one is
+ * under way, or a backup) */
 BAOZI_MUST_USE enum baozi_status bao_log_checkpoint_begin(struct bao_log *log,
                                                           uint64_t index);
 /* Bytes that it takes now without waiting (0: later). */

@@ -264,6 +264,7 @@ void bao_log_put_mark(struct bao_log *log)
         bao_log_end_batch(log); /* the seal states it as well */
     }
     log->mark_lsn = log->last_lsn;
+    log->manifest.state_us = log->now_us + BAO_LOG_STATE_US;
     ask_for_sync(log);
 }
 
@@ -286,10 +287,12 @@ uint64_t bao_log_room(const struct bao_log *log, bool reserve)
     uint32_t kept = reserve ? 0 : 1;
     if (log->failed)
         return 0;
-    if (!log->full)
+    if (!bao_log_is_full(log))
         return UINT64_MAX;
     here = here > BAO_LOG_END_BYTES ? here - BAO_LOG_END_BYTES : 0;
-    if (log->prepared <= kept)
+    if (log->prepared < kept)
+        return 0; /* the open one is the reserve */
+    if (log->prepared == kept)
         return here;
     /* The last record before a seal leaves at most half a segment empty, if
      * none is larger than that. */

@@ -7,9 +7,11 @@
  *         -> both copies of the manifest name it and the one before it
  *
  * Two are kept; records that both hold are not needed any more. The third
- * one's file is overwritten by the next image, so that a full disk does not
- * keep it from being written. Want of room gives an image up, and the log goes
- * on.
+ * one's file becomes the ballast: a file larger than the next image is likely
+ * to be, which that image overwrites. So an image can be written on a full
+ * disk, where nothing becomes free without one; while there is no room for the
+ * ballast, the disk counts as full. Want of room gives an image up, and the
+ * log goes on.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -61,17 +63,38 @@ static void note(struct bao_log *log, const char *what, int result)
 
 /* --- begin --- */
 
+/* The file of an image that is not kept any more becomes the next one's. */
+static int reuse_gone(const struct bao_log_checkpoint *checkpoint,
+                      const char *name)
+{
+    const struct bao_storage *storage = checkpoint->log->storage;
+    if (name[0] == '\0')
+        return 0;
+    int error =
+        storage->rename(storage->context, name, bao_log_checkpoint_temporary);
+    return error == -ENOENT ? 0 : error;
+}
+
+/* Both copies of the manifest name it no more. */
+static void take_gone(struct bao_log *log, char name[BAO_CHECKPOINT_NAME_BYTES])
+{
+    struct bao_log_checkpoint *checkpoint = &log->checkpoint;
+    name[0] = '\0';
+    if (checkpoint->gone[0] == '\0' || log->holds > 0 ||
+        checkpoint->gone_generation > log->manifest.saved)
+        return;
+    memcpy(name, checkpoint->gone, sizeof checkpoint->gone);
+    checkpoint->gone[0] = '\0';
+}
+
 static int run_open(struct bao_log_job *job)
 {
     struct bao_log_checkpoint *checkpoint =
         BAO_OF(job, struct bao_log_checkpoint, job);
     const struct bao_storage *storage = checkpoint->log->storage;
-    if (checkpoint->reuse[0] != '\0') {
-        int error = storage->rename(
-            storage->context, checkpoint->reuse, bao_log_checkpoint_temporary);
-        if (error < 0 && error != -ENOENT)
-            return error;
-    }
+    int error = reuse_gone(checkpoint, checkpoint->reuse);
+    if (error < 0)
+        return error;
     checkpoint->file = storage->open(storage->context,
                                      bao_log_checkpoint_temporary,
                                      BAO_STORAGE_MAKE,
@@ -104,7 +127,8 @@ enum baozi_status bao_log_checkpoint_begin(struct bao_log *log, uint64_t index)
     if (log->failed)
         return BAOZI_STORAGE_FAILED;
     if (checkpoint->state == BAO_LOG_CHECKPOINT_WRITING ||
-        checkpoint->state == BAO_LOG_CHECKPOINT_ENDING || checkpoint->job_busy)
+        checkpoint->state == BAO_LOG_CHECKPOINT_ENDING ||
+        checkpoint->job_busy || log->holds > 0)
         return BAOZI_QUOTA;
     checkpoint->state = BAO_LOG_CHECKPOINT_WRITING;
     checkpoint->now = (struct bao_manifest_checkpoint){
@@ -122,12 +146,8 @@ enum baozi_status bao_log_checkpoint_begin(struct bao_log *log, uint64_t index)
     checkpoint->given_up = false;
     checkpoint->trailed = false;
     checkpoint->ending = false;
-    checkpoint->reuse[0] = '\0';
-    if (checkpoint->gone[0] != '\0' && log->holds == 0 &&
-        checkpoint->gone_generation <= log->manifest.saved) {
-        memcpy(checkpoint->reuse, checkpoint->gone, sizeof checkpoint->gone);
-        checkpoint->gone[0] = '\0';
-    }
+    checkpoint->ballast_bytes = 0;
+    take_gone(log, checkpoint->reuse);
     submit(checkpoint, run_open, open_done);
     return BAOZI_OK;
 }
@@ -248,11 +268,13 @@ static int run_end(struct bao_log_job *job)
     char name[BAO_CHECKPOINT_NAME_BYTES];
     int error = 0;
     bao_checkpoint_name(checkpoint->now.number, name);
-    if (checkpoint->file_bytes / 2 > checkpoint->now.bytes)
+    if (checkpoint->file_bytes > checkpoint->now.bytes)
         error = storage->resize(
             storage->context, checkpoint->file, checkpoint->now.bytes);
-    if (error >= 0)
+    if (error >= 0) {
         error = storage->sync(storage->context, checkpoint->file);
+        checkpoint->sync_failed = error < 0;
+    }
     if (error >= 0)
         error = storage->rename(
             storage->context, bao_log_checkpoint_temporary, name);
@@ -297,6 +319,9 @@ static int run_give_up(struct bao_log_job *job)
     if (checkpoint->file >= 0)
         storage->close(storage->context, checkpoint->file);
     checkpoint->file = -1;
+    if (!checkpoint->sync_failed)
+        return 0;                    /* what it has of room stays ballast */
+    checkpoint->sync_failed = false; /* a file is never synced again then */
     int error = storage->remove(storage->context, bao_log_checkpoint_temporary);
     return error == -ENOENT ? 0 : error;
 }
@@ -312,6 +337,73 @@ static void give_up_done(struct bao_log_job *job)
     if (job->result < 0)
         bao_log_fail(
             log, "removing failed", bao_log_checkpoint_temporary, job->result);
+}
+
+/* --- ballast --- */
+
+static uint64_t ballast_wanted(const struct bao_log *log)
+{
+    const struct bao_log_checkpoint *checkpoint = &log->checkpoint;
+    uint64_t last = checkpoint->kept_count > 0 ? checkpoint->kept[0].bytes : 0;
+    return 2 * last + log->stride_bytes / 4;
+}
+
+static int run_ballast(struct bao_log_job *job)
+{
+    struct bao_log_checkpoint *checkpoint =
+        BAO_OF(job, struct bao_log_checkpoint, ballast_job);
+    const struct bao_storage *storage = checkpoint->log->storage;
+    uint64_t bytes = 0;
+    int error = reuse_gone(checkpoint, checkpoint->ballast_reuse);
+    if (error < 0)
+        return error;
+    int file = storage->open(storage->context,
+                             bao_log_checkpoint_temporary,
+                             BAO_STORAGE_MAKE,
+                             &bytes);
+    if (file < 0)
+        return file;
+    if (bytes < checkpoint->ballast_asked)
+        error =
+            storage->resize(storage->context, file, checkpoint->ballast_asked);
+    storage->close(storage->context, file);
+    return error;
+}
+
+static void ballast_done(struct bao_log_job *job)
+{
+    struct bao_log_checkpoint *checkpoint =
+        BAO_OF(job, struct bao_log_checkpoint, ballast_job);
+    struct bao_log *log = checkpoint->log;
+    checkpoint->ballast_busy = false;
+    checkpoint->ballast_full = job->result < 0;
+    if (job->result >= 0) {
+        /* Unless an image has already begun to overwrite it. */
+        if (checkpoint->state != BAO_LOG_CHECKPOINT_WRITING &&
+            checkpoint->state != BAO_LOG_CHECKPOINT_ENDING)
+            checkpoint->ballast_bytes = checkpoint->ballast_asked;
+    } else if (bao_log_is_want_of_room(job->result)) {
+        checkpoint->ballast_us = log->now_us + BAO_LOG_ROOM_RETRY_US;
+    } else {
+        bao_log_fail(
+            log, "preparing failed", bao_log_checkpoint_temporary, job->result);
+    }
+}
+
+/* Between two images. */
+static void keep_ballast(struct bao_log *log)
+{
+    struct bao_log_checkpoint *checkpoint = &log->checkpoint;
+    if (checkpoint->ballast_busy || checkpoint->job_busy ||
+        log->now_us < checkpoint->ballast_us ||
+        checkpoint->ballast_bytes >= ballast_wanted(log))
+        return;
+    take_gone(log, checkpoint->ballast_reuse);
+    checkpoint->ballast_asked = ballast_wanted(log);
+    checkpoint->ballast_busy = true;
+    checkpoint->ballast_job = (struct bao_log_job){
+        .run = run_ballast, .done = ballast_done, .lane = BAO_LOG_LANE_HELPER};
+    bao_log_job_submit(&log->jobs, &checkpoint->ballast_job);
 }
 
 static bool blocks_are_busy(const struct bao_log_checkpoint *checkpoint)
@@ -354,9 +446,11 @@ void bao_log_checkpoint_turn(struct bao_log *log)
     struct bao_log_checkpoint *checkpoint = &log->checkpoint;
     bool under_way = checkpoint->state == BAO_LOG_CHECKPOINT_WRITING ||
                      checkpoint->state == BAO_LOG_CHECKPOINT_ENDING;
-    if (log->failed || !under_way)
+    if (log->failed)
         return;
-    if (!checkpoint->given_up) {
+    if (!under_way) {
+        keep_ballast(log);
+    } else if (!checkpoint->given_up) {
         if (checkpoint->state == BAO_LOG_CHECKPOINT_ENDING)
             go_on_ending(log);
     } else if (!checkpoint->job_busy && !blocks_are_busy(checkpoint)) {
@@ -385,7 +479,7 @@ bool bao_log_checkpoint_due(const struct bao_log *log, uint64_t now_us)
     uint64_t enough = log->checkpoint_bytes == 0 ? log->stride_bytes / 2
                                                  : log->checkpoint_bytes;
     uint64_t last = checkpoint->kept_count > 0 ? checkpoint->kept[0].bytes : 0;
-    if (log->failed || checkpoint->job_busy ||
+    if (log->failed || checkpoint->job_busy || log->holds > 0 ||
         checkpoint->state == BAO_LOG_CHECKPOINT_WRITING ||
         checkpoint->state == BAO_LOG_CHECKPOINT_ENDING ||
         (checkpoint->state == BAO_LOG_CHECKPOINT_GIVEN_UP &&

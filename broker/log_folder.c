@@ -7,20 +7,19 @@
 #include "broker/log_inner.h"
 #include "common/check.h"
 
-static void add_number(struct bao_log_folder *folder, uint64_t number)
+static bool add_number(struct bao_log_numbers *numbers, uint64_t number)
 {
-    if (folder->number_count == folder->number_room) {
-        uint32_t room = folder->number_room * 2 + 16;
+    if (numbers->count == numbers->room) {
+        uint32_t room = numbers->room * 2 + 16;
         uint64_t *grown =
-            realloc(folder->numbers, room * sizeof *folder->numbers);
-        if (grown == NULL) {
-            folder->no_memory = true;
-            return;
-        }
-        folder->numbers = grown;
-        folder->number_room = room;
+            realloc(numbers->numbers, room * sizeof *numbers->numbers);
+        if (grown == NULL)
+            return false;
+        numbers->numbers = grown;
+        numbers->room = room;
     }
-    folder->numbers[folder->number_count++] = number;
+    numbers->numbers[numbers->count++] = number;
+    return true;
 }
 
 static void found(void *argument, const char *name)
@@ -31,11 +30,12 @@ static void found(void *argument, const char *name)
         if (strcmp(name, bao_log_manifest_names[i]) == 0)
             folder->has_manifest[i] = true;
     }
+    bool good = true;
     if (bao_segment_number(name, &number))
-        add_number(folder, number);
-    else if (bao_checkpoint_number(name, &number) &&
-             number > folder->checkpoint_number)
-        folder->checkpoint_number = number;
+        good = add_number(&folder->segments, number);
+    else if (bao_checkpoint_number(name, &number))
+        good = add_number(&folder->checkpoints, number);
+    folder->no_memory = folder->no_memory || !good;
 }
 
 static int compare(const void *a, const void *b)
@@ -139,17 +139,17 @@ enum baozi_status bao_log_folder_read(struct bao_log *log,
         return bao_log_complain(report, "listing failed", ".", error);
     if (folder->no_memory)
         return BAOZI_NO_MEMORY;
-    if (folder->number_count > 1)
-        qsort(folder->numbers,
-              folder->number_count,
-              sizeof *folder->numbers,
+    if (folder->segments.count > 1)
+        qsort(folder->segments.numbers,
+              folder->segments.count,
+              sizeof *folder->segments.numbers,
               compare);
     enum baozi_status status = read_manifests(log, folder, report);
     if (status != BAOZI_OK || folder->manifest.segments != NULL)
         return status;
     /* Neither copy is good. They are made before anything else: if nothing
      * else is there, making them was cut short. */
-    if (folder->number_count == 0 && folder->checkpoint_number == 0) {
+    if (folder->segments.count == 0 && folder->checkpoints.count == 0) {
         report->fresh = true;
         report->manifests_bad = 0;
         return BAOZI_OK;
@@ -163,6 +163,7 @@ enum baozi_status bao_log_folder_read(struct bao_log *log,
 
 void bao_log_folder_fini(struct bao_log_folder *folder)
 {
-    free(folder->numbers);
+    free(folder->segments.numbers);
+    free(folder->checkpoints.numbers);
     free(folder->manifest.segments);
 }

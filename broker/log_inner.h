@@ -27,6 +27,7 @@
 
 #define BAO_LOG_PREPARED_WANTED 2u /* the next one, and the reserve */
 #define BAO_LOG_PREPARED_MAX    4u
+#define BAO_LOG_STATE_US        1000000u /* idle so long: a manifest */
 #define BAO_LOG_SEAL_BYTES      (16u * 1024u * 1024u) /* manifest so often */
 #define BAO_LOG_ZERO_BYTES      (4u * 1024u * 1024u)  /* synced at a time */
 #define BAO_LOG_FILES_MAX       64u /* of closed segments, open at a time */
@@ -103,6 +104,8 @@ struct bao_log_manifest {
     uint64_t saved;         /* both copies have at least this one */
     uint64_t sealed_number; /* the last one lists up to this segment */
     uint64_t sealed_bytes;  /* of it, then */
+    uint64_t stated_lsn;    /* synced, as the last one says */
+    uint64_t state_us;      /* when to say more, if nothing happens */
     uint64_t retry_us;      /* there was no room for a longer one */
     uint64_t file_bytes;    /* of the copies */
     int files[2];
@@ -140,16 +143,24 @@ struct bao_log_checkpoint {
     struct bao_log_block blocks[BAO_LOG_BLOCKS];
     struct bao_log_job job; /* open, end, give up */
     struct bao_log *log;
-    char reuse[BAO_CHECKPOINT_NAME_BYTES]; /* file to overwrite, or "" */
+    char reuse[BAO_CHECKPOINT_NAME_BYTES]; /* becomes ballast, or "" */
     char gone[BAO_CHECKPOINT_NAME_BYTES];  /* not kept any more, or "" */
     uint64_t gone_generation;
-    uint64_t end_lsn;    /* the last one when the image was complete */
-    uint64_t file_bytes; /* when it was opened */
+    uint64_t end_lsn; /* the last one when the image was complete */
+    struct bao_log_job ballast_job;
+    char ballast_reuse[BAO_CHECKPOINT_NAME_BYTES];
+    bool ballast_busy;
+    uint64_t ballast_bytes; /* there for the next image */
+    uint64_t ballast_asked; /* of the job under way */
+    uint64_t ballast_us;    /* there was no room for it: not before */
+    bool ballast_full;      /* so it was the last time */
+    uint64_t file_bytes;    /* when it was opened */
     int file;
     bool job_busy;
     bool trailed; /* the last block is on its way */
     bool ending;  /* the end job was submitted */
     bool given_up;
+    bool sync_failed; /* of the file that is being written */
 };
 
 struct bao_log_mover; /* log_move.c */
@@ -168,7 +179,7 @@ struct bao_log {
     uint64_t checkpoint_bytes;
     bool serving;
     bool jobs_open;
-    const char *folder; /* only while it opens */
+    struct bao_log_start *start; /* until replay has settled it */
 
     /* Segments, by number. */
     struct bao_log_segment **segments;
@@ -231,6 +242,11 @@ enum baozi_status bao_log_complain(struct bao_log_report *report,
                                    const char *file,
                                    int error);
 bool bao_log_is_want_of_room(int error); /* ENOSPC, EDQUOT, as -errno */
+/* Puts are to be refused unless there is room for certain. */
+static inline bool bao_log_is_full(const struct bao_log *log)
+{
+    return log->full || log->checkpoint.ballast_full;
+}
 uint64_t bao_log_random(struct bao_log *log);
 
 /* --- disk calls that finish; 0 or -errno --- */
@@ -305,6 +321,8 @@ void bao_log_prepare_turn(struct bao_log *log);
 int bao_log_prepare_now(struct bao_log *log,
                         uint64_t bytes,
                         struct bao_log_segment **segment);
+/* Prepared ones, and dropped ones that can be used again. */
+uint32_t bao_log_spare_count(const struct bao_log *log);
 /* Waits until one is prepared; false if there is no room. */
 bool bao_log_prepare_wait(struct bao_log *log);
 extern const char bao_log_prepare_name[];
@@ -339,12 +357,15 @@ bao_log_checkpoint_walk(const struct bao_storage *storage,
                         void *context);
 
 /* --- log_folder.c: what a folder holds --- */
+struct bao_log_numbers {
+    uint64_t *numbers;
+    uint32_t count;
+    uint32_t room;
+};
 struct bao_log_folder {
-    struct bao_manifest manifest; /* the one that counts */
-    uint64_t *numbers;            /* of segment files, ascending */
-    uint32_t number_count;
-    uint32_t number_room;
-    uint64_t checkpoint_number; /* greatest of any file */
+    struct bao_manifest manifest;       /* the one that counts */
+    struct bao_log_numbers segments;    /* of the files, ascending */
+    struct bao_log_numbers checkpoints; /* of the files */
     bool has_manifest[2];
     bool no_memory;
 };
@@ -365,26 +386,18 @@ enum baozi_status bao_log_corrupt(struct bao_log_report *report,
                                   uint64_t offset,
                                   uint64_t lsn,
                                   const char *why);
-/* Reads the file of a segment and checks its head against `segment` (number
- * and, unless 0, salt). OK; LOST: it is not there; STORAGE_FAILED: no good
- * head, or *error is not 0: reading failed. */
-enum baozi_status bao_log_load_segment(struct bao_log *log,
-                                       uint64_t number,
-                                       struct bao_segment_head *head,
-                                       uint8_t **data,
-                                       size_t *bytes,
-                                       int *error);
-
 /* --- log_tail.c --- */
 /* A piece of the tail: whole batches are between `from` and `to`. */
 struct bao_log_part {
     uint64_t number;
-    uint8_t *data;
-    size_t bytes;
+    uint8_t *data;  /* of file_bytes; read: the head, and from on */
+    uint64_t bytes; /* read up to here */
+    uint64_t file_bytes;
     uint64_t from;
     uint64_t to;
     uint32_t salt;
     bool has_head;
+    bool is_cut; /* the file is shorter than it was made */
 };
 struct bao_log_tail {
     struct bao_log_part *parts;
@@ -399,6 +412,16 @@ enum baozi_status bao_log_tail_read(struct bao_log *log,
                                     struct bao_log_tail *tail,
                                     struct bao_log_report *report);
 void bao_log_tail_fini(struct bao_log_tail *tail);
+
+/* What a start found, until bao_log_settle(). */
+struct bao_log_start {
+    struct bao_log_folder folder;
+    struct bao_log_tail tail;
+};
+/* The tail into a fresh segment, and manifests that say so. */
+enum baozi_status bao_log_settle(struct bao_log *log,
+                                 struct bao_log_report *report);
+void bao_log_start_fini(struct bao_log *log);
 
 /* --- log_rewrite.c --- */
 /* Opens a fresh segment that begins with the tail; synced. */

@@ -178,8 +178,7 @@ static enum baozi_status replay_segment(struct bao_log *log,
 }
 
 /* Names the place where the walk stopped. */
-static enum baozi_status refuse(const struct bao_log *log,
-                                const struct bao_log_segment *segment,
+static enum baozi_status refuse(const struct bao_log_segment *segment,
                                 const struct bao_scan *scan,
                                 struct bao_log_report *report)
 {
@@ -189,7 +188,6 @@ static enum baozi_status refuse(const struct bao_log *log,
     struct bao_span data;
     enum bao_scan_verdict verdict = bao_scan_next(&again, &head, &data);
     bao_segment_name(segment->number, name);
-    report->durable = log->marks.synced;
     report->queue = verdict == BAO_SCAN_BAD_DATA ? head.queue : 0;
     return bao_log_corrupt(
         report, name, scan->offset, scan->lsn, bao_scan_verdict_text(verdict));
@@ -234,8 +232,24 @@ static enum baozi_status replay_file(struct bao_log *log,
                                               replay->context,
                                               replay->report->checkpoint_lsn);
     if (status == BAOZI_LOST)
-        status = refuse(log, segment, &replay->scan, replay->report);
+        status = refuse(segment, &replay->scan, replay->report);
     free(data);
+    return status;
+}
+
+/* The segments that are closed, or the open one. */
+static enum baozi_status replay_state(struct bao_log *log,
+                                      struct replay *replay,
+                                      enum bao_log_segment_state state)
+{
+    enum baozi_status status = BAOZI_OK;
+    for (uint32_t i = 0; i < log->segment_count && status == BAOZI_OK; i++) {
+        struct bao_log_segment *segment = log->segments[i];
+        if (segment->state == state &&
+            segment->last_lsn >= segment->first_lsn &&
+            segment->last_lsn >= replay->report->checkpoint_lsn)
+            status = replay_file(log, segment, replay);
+    }
     return status;
 }
 
@@ -245,16 +259,11 @@ enum baozi_status bao_log_replay(struct bao_log *log,
                                  struct bao_log_report *report)
 {
     struct replay replay = {.take = take, .context = context, .report = report};
-    enum baozi_status status = BAOZI_OK;
-    BAO_ASSERT(!log->serving);
-    for (uint32_t i = 0; i < log->segment_count && status == BAOZI_OK; i++) {
-        struct bao_log_segment *segment = log->segments[i];
-        if ((segment->state != BAO_LOG_SEGMENT_CLOSED &&
-             segment->state != BAO_LOG_SEGMENT_OPEN) ||
-            segment->last_lsn < segment->first_lsn ||
-            segment->last_lsn < report->checkpoint_lsn)
-            continue;
-        status = replay_file(log, segment, &replay);
-    }
-    return status;
+    BAO_ASSERT(!log->serving && log->start != NULL);
+    enum baozi_status status =
+        replay_state(log, &replay, BAO_LOG_SEGMENT_CLOSED);
+    if (status == BAOZI_OK)
+        status = bao_log_settle(log, report);
+    return status == BAOZI_OK ? replay_state(log, &replay, BAO_LOG_SEGMENT_OPEN)
+                              : status;
 }

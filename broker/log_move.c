@@ -33,9 +33,10 @@ struct bao_log_mover {
 enum baozi_status bao_log_move_open(struct bao_log *log)
 {
     log->mover = calloc(1, sizeof *log->mover);
-    return log->mover != NULL && bao_log_walk_open(&log->mover->walk, log)
-               ? BAOZI_OK
-               : BAOZI_NO_MEMORY;
+    if (log->mover == NULL)
+        return BAOZI_NO_MEMORY;
+    bao_log_walk_open(&log->mover->walk, log);
+    return BAOZI_OK;
 }
 
 void bao_log_move_fini(struct bao_log *log)

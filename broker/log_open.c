@@ -191,6 +191,7 @@ enum baozi_status bao_log_open(const struct bao_log_config *config,
     new->random = config->seed;
     new->lazy_us = UINT64_MAX;
     new->idle_us = UINT64_MAX;
+    new->manifest.state_us = UINT64_MAX;
     new->manifest.files[0] = -1;
     new->manifest.files[1] = -1;
     new->checkpoint_bytes = config->checkpoint_bytes;
@@ -216,7 +217,7 @@ void bao_log_serve(struct bao_log *log,
                    const struct bao_log_owner *owner,
                    uint64_t now_us)
 {
-    BAO_ASSERT(!log->serving);
+    BAO_ASSERT(!log->serving && log->open != NULL);
     log->owner = *owner;
     log->now_us = now_us;
     log->serving = true;
@@ -252,6 +253,9 @@ uint64_t bao_log_deadline(const struct bao_log *log)
         return UINT64_MAX;
     if (log->full)
         due_us = earlier(due_us, log->room_retry_us);
+    if (log->checkpoint.ballast_full)
+        due_us = earlier(due_us, log->checkpoint.ballast_us);
+    due_us = earlier(due_us, log->manifest.state_us);
     due_us = earlier(due_us, bao_log_move_deadline(log));
     return earlier(due_us, bao_log_scrub_deadline(log));
 }
@@ -271,7 +275,7 @@ void bao_log_stats(const struct bao_log *log, struct bao_log_stats *stats)
 {
     *stats = log->stats;
     stats->prepared = log->prepared;
-    stats->full = log->full;
+    stats->full = bao_log_is_full(log);
     stats->segments = 0;
     stats->disk_bytes = 2 * log->manifest.file_bytes;
     for (uint32_t i = 0; i < log->segment_count; i++) {
@@ -279,6 +283,7 @@ void bao_log_stats(const struct bao_log *log, struct bao_log_stats *stats)
                            log->segments[i]->state == BAO_LOG_SEGMENT_CLOSED;
         stats->disk_bytes += log->segments[i]->file_bytes;
     }
+    stats->disk_bytes += log->checkpoint.ballast_bytes;
     for (uint32_t i = 0; i < log->checkpoint.kept_count; i++)
         stats->disk_bytes += log->checkpoint.kept[i].bytes;
 }
@@ -287,6 +292,7 @@ void bao_log_stats(const struct bao_log *log, struct bao_log_stats *stats)
 
 static void free_all(struct bao_log *log)
 {
+    bao_log_start_fini(log);
     const struct bao_storage *storage = log->storage;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         if (log->segments[i]->file >= 0)

@@ -7,8 +7,8 @@
  * none. Both happen under a temporary name: what a crash leaves behind is
  * never taken for a segment.
  *
- * Two are kept ready. The last one is the reserve: on a full disk it goes on
- * taking what makes room again.
+ * Two are ready when one is needed. The last one is the reserve: on a full
+ * disk it goes on taking what makes room again.
  */
 #include <errno.h>
 
@@ -132,20 +132,23 @@ static void forget_old(struct bao_log *log, struct bao_log_segment *old)
     bao_log_segment_free(log, old);
 }
 
-/* A dropped segment that no copy of the manifest names; of the right size, if
- * `usable`. */
+/* A dropped segment that no copy of the manifest names: of the right size, if
+ * `usable`, else rather of another. */
 static struct bao_log_segment *find_dropped(const struct bao_log *log,
                                             bool usable)
 {
+    struct bao_log_segment *found = NULL;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct bao_log_segment *segment = log->segments[i];
-        if (segment->state == BAO_LOG_SEGMENT_DROPPED &&
-            segment->drop_generation <= log->manifest.saved &&
-            segment != log->removal.segment &&
-            (!usable || segment->file_bytes == log->stride_bytes))
+        if (segment->state != BAO_LOG_SEGMENT_DROPPED ||
+            segment->drop_generation > log->manifest.saved ||
+            segment == log->removal.segment || segment == log->prepare.old)
+            continue;
+        if ((segment->file_bytes == log->stride_bytes) == usable)
             return segment;
+        found = segment;
     }
-    return NULL;
+    return usable ? NULL : found;
 }
 
 int bao_log_prepare_now(struct bao_log *log,
@@ -188,6 +191,7 @@ static void prepare_done(struct bao_log_job *job)
     if (job->result >= 0) {
         log->stats.recycled += prepare->old != NULL;
         forget_old(log, prepare->old);
+        prepare->old = NULL;
         take(log, prepare->segment, job->result);
         log->full = false;
         return;
@@ -195,6 +199,7 @@ static void prepare_done(struct bao_log_job *job)
     bao_segment_name(prepare->segment->number, name);
     bao_log_segment_free(log, prepare->segment);
     forget_old(log, prepare->old);
+    prepare->old = NULL;
     if (bao_log_is_want_of_room(job->result)) {
         log->full = true;
         log->room_retry_us = log->now_us + BAO_LOG_ROOM_RETRY_US;
@@ -252,11 +257,32 @@ static void removal_done(struct bao_log_job *job)
         bao_log_fail(log, "removing failed", name, job->result);
 }
 
+uint32_t bao_log_spare_count(const struct bao_log *log)
+{
+    uint32_t count = log->prepared;
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        count += log->segments[i]->state == BAO_LOG_SEGMENT_DROPPED &&
+                 log->segments[i]->file_bytes == log->stride_bytes;
+    return count;
+}
+
+/* No more is kept than is needed. */
+static bool has_too_many(const struct bao_log *log)
+{
+    uint32_t all = log->prepared;
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        all += log->segments[i]->state == BAO_LOG_SEGMENT_DROPPED;
+    uint32_t usable = bao_log_spare_count(log);
+    return all > usable || usable > BAO_LOG_PREPARED_WANTED;
+}
+
 static void submit_removal(struct bao_log *log)
 {
     struct bao_log_removal *removal = &log->removal;
+    if (!has_too_many(log))
+        return;
     struct bao_log_segment *segment = find_dropped(log, false);
-    if (segment == NULL || segment == log->prepare.old)
+    if (segment == NULL)
         return;
     *removal = (struct bao_log_removal){
         .job = {.run = run_removal,
@@ -269,11 +295,19 @@ static void submit_removal(struct bao_log *log)
     bao_log_job_submit(&log->jobs, &removal->job);
 }
 
+/* The reserve is made when half of the open segment is used: until then an
+ * old one may become free, which costs no zeros. */
+static uint32_t wanted(const struct bao_log *log)
+{
+    bool soon = log->offset + log->fill > log->open->file_bytes / 2;
+    return soon ? BAO_LOG_PREPARED_WANTED : BAO_LOG_PREPARED_WANTED - 1;
+}
+
 void bao_log_prepare_turn(struct bao_log *log)
 {
     if (log->failed || log->prepare.busy)
         return;
-    if (log->prepared < BAO_LOG_PREPARED_WANTED) {
+    if (log->prepared < wanted(log)) {
         if (!log->full || log->now_us >= log->room_retry_us ||
             find_dropped(log, true) != NULL)
             submit_prepare(log);

@@ -7,6 +7,8 @@
  *            -> rewritten into a fresh segment and synced (log_rewrite.c)
  *            -> a manifest that says so, in both copies
  *
+ * The first three are bao_log_open(), the others come in bao_log_replay(),
+ * when all sealed records were read: a start that is refused changes nothing.
  * Until the last step nothing of the old state is changed, so a crash in
  * between begins anew. Nothing is removed on the word of a single copy.
  */
@@ -41,29 +43,6 @@ enum baozi_status bao_log_corrupt(struct bao_log_report *report,
                        "restore a backup, or let `baozi log repair "
                        "--quarantine` set the damaged part aside");
     return BAOZI_STORAGE_FAILED;
-}
-
-enum baozi_status bao_log_load_segment(struct bao_log *log,
-                                       uint64_t number,
-                                       struct bao_segment_head *head,
-                                       uint8_t **data,
-                                       size_t *bytes,
-                                       int *error)
-{
-    char name[BAO_SEGMENT_NAME_BYTES];
-    bao_segment_name(number, name);
-    *error = bao_log_read_file(log->storage, name, data, bytes);
-    if (*error == -ENOMEM)
-        return BAOZI_NO_MEMORY;
-    if (*error == -ENOENT) {
-        *error = 0;
-        return BAOZI_LOST;
-    }
-    if (*error < 0 || *bytes < BAO_SEGMENT_HEAD_BYTES ||
-        !bao_segment_decode(*data, head) || head->number != number ||
-        head->directory != log->directory)
-        return BAOZI_STORAGE_FAILED;
-    return BAOZI_OK;
 }
 
 /* --- listed segments --- */
@@ -190,11 +169,9 @@ static enum baozi_status check_order(const struct bao_log *log,
 
 /* --- a new folder --- */
 
-static enum baozi_status make_folder(struct bao_log *log,
-                                     const struct bao_log_config *config,
-                                     struct bao_log_report *report)
+static void adopt_config(struct bao_log *log,
+                         const struct bao_log_config *config)
 {
-    const struct bao_storage *storage = log->storage;
     uint64_t bytes = config->segment_bytes == 0 ? BAO_LOG_SEGMENT_BYTES
                                                 : config->segment_bytes;
     BAO_ASSERT(bytes >= BAO_LOG_SEGMENT_BYTES_MIN && bytes <= UINT32_MAX / 2);
@@ -203,16 +180,23 @@ static enum baozi_status make_folder(struct bao_log *log,
     log->stride_bytes = bytes;
     log->next_number = 1;
     log->tail_first = 1;
-    report->checkpoint_lsn = 1;
+}
+
+/* The manifests come first: a folder without a good one and without anything
+ * else was never used. */
+static enum baozi_status make_folder(struct bao_log *log,
+                                     struct bao_log_report *report)
+{
+    const struct bao_storage *storage = log->storage;
     int error = bao_log_manifest_open(log);
     if (error >= 0)
         error = bao_log_manifest_now(log);
     if (error >= 0)
         error = storage->sync_dir(storage->context);
-    if (error < 0)
-        return bao_log_complain(
-            report, "writing failed", bao_log_manifest_names[0], error);
-    return BAOZI_OK;
+    return error < 0
+               ? bao_log_complain(
+                     report, "writing failed", bao_log_manifest_names[0], error)
+               : BAOZI_OK;
 }
 
 /* --- an old one --- */
@@ -237,9 +221,29 @@ static enum baozi_status adopt_prepared(struct bao_log *log,
 {
     for (uint32_t i = tail->used; i < tail->part_count; i++) {
         const struct bao_log_part *part = &tail->parts[i];
-        if (part->bytes > 0 && !adopt_file(log, part->number, part->bytes))
+        if (part->file_bytes > 0 &&
+            !adopt_file(log, part->number, part->file_bytes))
             return BAOZI_NO_MEMORY;
     }
+    return BAOZI_OK;
+}
+
+/* One file of the rest: used again if it can be, else removed at once, so
+ * that a start that fails again and again does not fill the disk. */
+static enum baozi_status adopt_or_remove(struct bao_log *log, uint64_t number)
+{
+    const struct bao_storage *storage = log->storage;
+    char name[BAO_SEGMENT_NAME_BYTES];
+    uint64_t bytes = 0;
+    bao_segment_name(number, name);
+    int file = storage->open(storage->context, name, BAO_STORAGE_FIND, &bytes);
+    if (file < 0)
+        return BAOZI_OK; /* it took the tail, under another name */
+    storage->close(storage->context, file);
+    if (bytes == log->stride_bytes &&
+        bao_log_spare_count(log) < BAO_LOG_PREPARED_WANTED)
+        return adopt_file(log, number, bytes) ? BAOZI_OK : BAOZI_NO_MEMORY;
+    (void)storage->remove(storage->context, name);
     return BAOZI_OK;
 }
 
@@ -248,28 +252,38 @@ static enum baozi_status adopt_unused(struct bao_log *log,
                                       const struct bao_log_folder *folder,
                                       struct bao_log_report *report)
 {
-    const struct bao_storage *storage = log->storage;
-    for (uint32_t i = 0; i < folder->number_count; i++) {
-        char name[BAO_SEGMENT_NAME_BYTES];
-        uint64_t number = folder->numbers[i];
-        uint64_t bytes = 0;
+    enum baozi_status status = BAOZI_OK;
+    for (uint32_t i = 0; i < folder->segments.count && status == BAOZI_OK;
+         i++) {
+        uint64_t number = folder->segments.numbers[i];
         if (bao_log_segment_at(
                 log, bao_address_of(log->stride_bytes, number, 0)) != NULL)
             continue;
-        if (number < folder->manifest.tail_first && report->manifests_bad > 0) {
+        if (number < folder->manifest.tail_first && report->manifests_bad > 0)
             report->strays++;
-            continue;
-        }
-        bao_segment_name(number, name);
-        int file =
-            storage->open(storage->context, name, BAO_STORAGE_FIND, &bytes);
-        if (file < 0)
-            continue; /* it took the tail, under another name */
-        storage->close(storage->context, file);
-        if (!adopt_file(log, number, bytes == 0 ? 1 : bytes))
-            return BAOZI_NO_MEMORY;
+        else
+            status = adopt_or_remove(log, number);
     }
-    return BAOZI_OK;
+    return status;
+}
+
+/* Images that no manifest names. */
+static void remove_checkpoints(struct bao_log *log,
+                               const struct bao_log_folder *folder,
+                               const struct bao_log_report *report)
+{
+    const struct bao_manifest *manifest = &folder->manifest;
+    for (uint32_t i = 0; i < folder->checkpoints.count; i++) {
+        char name[BAO_CHECKPOINT_NAME_BYTES];
+        bool named = false;
+        for (uint32_t k = 0; k < manifest->checkpoint_count; k++)
+            named = named || manifest->checkpoints[k].number ==
+                                 folder->checkpoints.numbers[i];
+        if (named || report->manifests_bad > 0)
+            continue; /* also a damaged one: it may tell something yet */
+        bao_checkpoint_name(folder->checkpoints.numbers[i], name);
+        (void)log->storage->remove(log->storage->context, name);
+    }
 }
 
 /* Left by a crash, never used. */
@@ -290,9 +304,13 @@ static void adopt_manifest(struct bao_log *log,
     log->tail_first = manifest->tail_first;
     log->next_number = manifest->next_number;
     log->manifest.generation = manifest->generation;
-    for (uint32_t i = 0; i < folder->number_count; i++) {
-        if (folder->numbers[i] >= log->next_number)
-            log->next_number = folder->numbers[i] + 1;
+    for (uint32_t i = 0; i < folder->segments.count; i++) {
+        if (folder->segments.numbers[i] >= log->next_number)
+            log->next_number = folder->segments.numbers[i] + 1;
+    }
+    for (uint32_t i = 0; i < folder->checkpoints.count; i++) {
+        if (folder->checkpoints.numbers[i] > log->checkpoint.last_number)
+            log->checkpoint.last_number = folder->checkpoints.numbers[i];
     }
 }
 
@@ -350,7 +368,7 @@ static enum baozi_status change_folder(struct bao_log *log,
                                        struct bao_log_report *report)
 {
     remove_temporary(log);
-    int error = bao_log_manifest_open(log);
+    int error = report->fresh ? 0 : bao_log_manifest_open(log);
     if (error < 0)
         return bao_log_complain(
             report, "opening failed", bao_log_manifest_names[0], error);
@@ -365,27 +383,66 @@ static enum baozi_status change_folder(struct bao_log *log,
         return bao_log_complain(
             report, "writing failed", bao_log_manifest_names[0], error);
     cut(log, ended);
+    remove_checkpoints(log, folder, report);
     return adopt_unused(log, folder, report);
+}
+
+/* What was logged since the checkpoint, so that the next one is due in time.
+ */
+static uint64_t bytes_since(const struct bao_log *log, uint64_t lsn)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        const struct bao_log_segment *segment = log->segments[i];
+        if (segment->state != BAO_LOG_SEGMENT_PREPARED &&
+            segment->state != BAO_LOG_SEGMENT_DROPPED &&
+            segment->last_lsn >= lsn)
+            bytes += segment->bytes;
+    }
+    return bytes;
 }
 
 enum baozi_status bao_log_recover(struct bao_log *log,
                                   const struct bao_log_config *config,
                                   struct bao_log_report *report)
 {
-    struct bao_log_folder folder = {0};
-    struct bao_log_tail tail = {.first_lsn = 1};
-    enum baozi_status status = bao_log_folder_read(log, &folder, report);
+    struct bao_log_start *start = calloc(1, sizeof *start);
+    if (start == NULL)
+        return BAOZI_NO_MEMORY;
+    log->start = start;
+    start->tail.first_lsn = 1;
+    enum baozi_status status = bao_log_folder_read(log, &start->folder, report);
     if (status == BAOZI_OK && report->fresh) {
-        status = make_folder(log, config, report);
+        adopt_config(log, config);
+        report->checkpoint_lsn = 1;
     } else if (status == BAOZI_OK) {
-        adopt_manifest(log, &folder);
-        log->checkpoint.last_number = folder.checkpoint_number;
-        status = judge_folder(log, &folder, &tail, report);
+        adopt_manifest(log, &start->folder);
+        status = judge_folder(log, &start->folder, &start->tail, report);
     }
-    if (status == BAOZI_OK)
-        status = change_folder(log, &folder, &tail, report);
+    log->last_lsn = start->tail.last_lsn;
     report->last_lsn = log->last_lsn;
-    bao_log_tail_fini(&tail);
-    bao_log_folder_fini(&folder);
     return status;
+}
+
+enum baozi_status bao_log_settle(struct bao_log *log,
+                                 struct bao_log_report *report)
+{
+    struct bao_log_start *start = log->start;
+    enum baozi_status status =
+        report->fresh ? make_folder(log, report) : BAOZI_OK;
+    if (status == BAOZI_OK)
+        status = change_folder(log, &start->folder, &start->tail, report);
+    log->checkpoint.before_bytes = bytes_since(log, report->checkpoint_lsn);
+    bao_log_start_fini(log);
+    return status;
+}
+
+void bao_log_start_fini(struct bao_log *log)
+{
+    if (log->start == NULL)
+        return;
+    bao_log_tail_fini(&log->start->tail);
+    bao_log_folder_fini(&log->start->folder);
+    free(log->start);
+    log->start = NULL;
 }

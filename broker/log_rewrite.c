@@ -18,7 +18,7 @@ static uint64_t bytes_needed(const struct bao_log_tail *tail)
     uint64_t bytes = BAO_SEGMENT_HEAD_BYTES + 2 * BAO_LOG_END_BYTES;
     for (uint32_t i = 0; i < tail->part_count; i++) {
         const struct bao_log_part *part = &tail->parts[i];
-        uint64_t to = part->to == UINT64_MAX ? part->bytes : part->to;
+        uint64_t to = part->to == UINT64_MAX ? part->file_bytes : part->to;
         bytes += to - part->from;
     }
     return bytes;

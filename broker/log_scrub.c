@@ -21,9 +21,10 @@ struct bao_log_scrub {
 enum baozi_status bao_log_scrub_open(struct bao_log *log)
 {
     log->scrub = calloc(1, sizeof *log->scrub);
-    return log->scrub != NULL && bao_log_walk_open(&log->scrub->walk, log)
-               ? BAOZI_OK
-               : BAOZI_NO_MEMORY;
+    if (log->scrub == NULL)
+        return BAOZI_NO_MEMORY;
+    bao_log_walk_open(&log->scrub->walk, log);
+    return BAOZI_OK;
 }
 
 void bao_log_scrub_fini(struct bao_log *log)

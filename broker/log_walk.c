@@ -8,11 +8,9 @@
 
 #include "common/check.h"
 
-bool bao_log_walk_open(struct bao_log_walk *walk, struct bao_log *log)
+void bao_log_walk_open(struct bao_log_walk *walk, struct bao_log *log)
 {
-    *walk = (struct bao_log_walk){.log = log, .capacity = BAO_LOG_WALK_BYTES};
-    walk->data = malloc(walk->capacity);
-    return walk->data != NULL;
+    *walk = (struct bao_log_walk){.log = log};
 }
 
 void bao_log_walk_fini(struct bao_log_walk *walk)
@@ -39,6 +37,16 @@ static void done(struct bao_log_job *job)
                    0);
 }
 
+static bool reserve(struct bao_log_walk *walk, size_t bytes)
+{
+    if (bytes <= walk->capacity)
+        return true;
+    free(walk->data);
+    walk->data = malloc(bytes);
+    walk->capacity = walk->data == NULL ? 0 : bytes;
+    return walk->data != NULL;
+}
+
 /* Reads on from where the scan is, at least `bytes`. False: it cannot. */
 static bool read_on(struct bao_log_walk *walk, uint64_t bytes)
 {
@@ -47,15 +55,10 @@ static bool read_on(struct bao_log_walk *walk, uint64_t bytes)
     uint64_t left = segment->bytes - from;
     if (bytes > left)
         return false;
-    if (bytes > walk->capacity) {
-        uint8_t *data = malloc(bytes);
-        if (data == NULL) {
-            walk->error = -ENOMEM;
-            return false;
-        }
-        free(walk->data);
-        walk->data = data;
-        walk->capacity = bytes;
+    if (!reserve(walk,
+                 bytes > BAO_LOG_WALK_BYTES ? bytes : BAO_LOG_WALK_BYTES)) {
+        walk->error = -ENOMEM;
+        return false;
     }
     walk->file = bao_log_segment_file(walk->log, segment);
     if (walk->file < 0) {

@@ -34,8 +34,8 @@ struct bao_log_walk {
     int error;
 };
 
-/* False if memory ran out. */
-bool bao_log_walk_open(struct bao_log_walk *walk, struct bao_log *log);
+/* Its memory comes when it is used. */
+void bao_log_walk_open(struct bao_log_walk *walk, struct bao_log *log);
 void bao_log_walk_fini(struct bao_log_walk *walk);
 
 /* Begins with this segment; the one before must have ended. */

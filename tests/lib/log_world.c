@@ -67,6 +67,17 @@ void log_world_fini(struct log_world *world)
     free(world->config.executor.context);
 }
 
+void log_world_copy(const struct log_world *world, struct log_world *copy)
+{
+    BAO_ASSERT(world->log == NULL);
+    *copy = *world;
+    copy->liar = liar_copy(world->liar);
+    copy->config.storage = liar_storage(copy->liar);
+    copy->config.executor = (struct bao_log_executor){0};
+    copy->lsns = NULL;
+    copy->lsn_room = 0;
+}
+
 /* --- slow jobs --- */
 
 struct slow {
@@ -143,8 +154,11 @@ void log_world_slow(struct log_world *world, uint32_t laziness)
 static void run_slow(struct log_world *world)
 {
     struct slow *slow = world->config.executor.context;
+    uint32_t steps = world->steps == 0 ? 1 : world->steps;
     for (size_t i = 0; slow != NULL && i < BAO_LOG_LANE_COUNT; i++) {
-        if (log_world_draw(world, world->laziness) == 0)
+        if (log_world_draw(world, world->laziness) != 0)
+            continue;
+        for (uint32_t k = 0; k < steps; k++)
             step_lane(slow, i);
     }
 }
@@ -300,7 +314,13 @@ bool log_world_checkpoint(struct log_world *world)
 {
     uint8_t piece[600] = {0};
     enum bao_log_checkpoint_state state = BAO_LOG_CHECKPOINT_WRITING;
-    if (bao_log_checkpoint_begin(world->log, world->next - 1) != BAOZI_OK)
+    enum baozi_status status = BAOZI_QUOTA;
+    for (int i = 0; i < 1000 && status == BAOZI_QUOTA; i++) {
+        status = bao_log_checkpoint_begin(world->log, world->next - 1);
+        if (status == BAOZI_QUOTA)
+            log_world_turn(world, 1000); /* the ballast is under way */
+    }
+    if (status != BAOZI_OK)
         return false;
     for (uint64_t i = 1; i < world->next; i++) {
         size_t bytes = 8 + mix(i) % 500;

@@ -18,7 +18,8 @@ struct log_world {
     struct bao_log *log; /* NULL while closed */
     struct bao_log_report report;
     struct bao_log_jobs *jobs; /* if they are slow */
-    uint32_t laziness;         /* one in so many turns does a slow job */
+    uint32_t laziness;         /* one in so many turns does slow jobs */
+    uint32_t steps;            /* so many steps of each lane, then; 0: one */
     uint64_t now_us;
     uint64_t random;
     uint64_t next;      /* number of the next entry, from 1 */
@@ -54,6 +55,10 @@ bool log_world_checkpoint(struct log_world *world);
 enum baozi_status log_world_close(struct log_world *world);
 void log_world_kill(struct log_world *world);
 void log_world_cut(struct log_world *world, enum liar_cut cut);
+
+/* Another world with the same disk and knowledge; the log must be closed.
+ * Jobs are not slow there. */
+void log_world_copy(const struct log_world *world, struct log_world *copy);
 
 uint64_t log_world_draw(struct log_world *world, uint64_t below);
 
