@@ -190,7 +190,7 @@ $(STORY): $(call object,$(call source,tests/core)) $(ROOM_LIBS) $(B)/files
 	$(call link,-lcmocka)
 # The simulator stands between the gateway and the core, and takes the place of
 # what is outside: randomness, the log, the end of a false assertion.
-WRAPPED := bao_core_step bao_core_tick bao_panic bao_log_write \
+WRAPPED := bao_core_step bao_core_tick bao_panic bao_log_line \
            bao_random_fill bao_random_number
 $(SIM): $(call object,$(call source,tests/sim)) $(ROOM_LIBS) $(B)/files
 	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))

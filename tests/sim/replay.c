@@ -40,7 +40,7 @@ _Noreturn void wrapped_panic(const char *file,
                              const char *what) __asm__("__wrap_bao_panic");
 void wrapped_log(
     enum bao_log_level level,
-    const struct bao_log_field *fields) __asm__("__wrap_bao_log_write");
+    const struct bao_log_field *fields) __asm__("__wrap_bao_log_line");
 void wrapped_fill(void *data, size_t bytes) __asm__("__wrap_bao_random_fill");
 uint64_t wrapped_number(void) __asm__("__wrap_bao_random_number");
 
