@@ -3,9 +3,11 @@
  * second core, for fuzzing: bytes in, bytes out, and always checked.
  *
  * The second core only applies the facts; its digest must be the first one's
- * after every step. What is sent must be what a client would take: whole,
- * valid, to a peer that is connected, with the bodies that were put. A body of
- * n bytes is n times the byte n & 255, as long as no raw message was said.
+ * after every step. An image that is taken while work goes on makes a third
+ * one, with the digest of the moment at which it was begun. What is sent must
+ * be what a client would take: whole, valid, to a peer that is connected, with
+ * the bodies that were put. A body of n bytes is n times the byte n & 255, as
+ * long as no raw message was said.
  */
 #ifndef BAO_TESTS_FUZZ_BROKER_WORLD_H
 #define BAO_TESTS_FUZZ_BROKER_WORLD_H
@@ -33,8 +35,11 @@ struct fuzz_broker {
     uint64_t now_us;
     uint64_t random;
     unsigned turns;
-    unsigned frames; /* alive */
-    bool raw;        /* bodies are no longer known */
+    unsigned frames;         /* alive */
+    bool raw;                /* bodies are no longer known */
+    bool partial;            /* there was a queue that no image holds */
+    struct bao_core *imaged; /* what the pieces of an image are loaded into */
+    uint64_t image_digest;   /* of the moment of the image */
     /* Hears each message that is sent; NULL: nobody does. */
     void (*hears)(struct fuzz_broker *broker,
                   struct fuzz_peer *peer,
@@ -60,6 +65,8 @@ void fuzz_peer_says(struct fuzz_broker *broker,
                     uint32_t count);
 void fuzz_broker_command(struct fuzz_broker *broker,
                          const struct bao_command *command);
+/* Begins an image, unless one is under way; turns go on with it. */
+void fuzz_broker_image(struct fuzz_broker *broker);
 /* Ticks what is due, sends what may leave, tells who was cut, checks. */
 void fuzz_broker_turn(struct fuzz_broker *broker);
 

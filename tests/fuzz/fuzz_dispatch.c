@@ -149,6 +149,9 @@ static void command(struct fuzz_input *input)
     uint8_t byte = fuzz_byte(input);
     switch (byte & 15u) {
     case 0: fuzz_broker_command(&broker, &drain); return;
+    case 2:
+    case 3:
+    case 4: fuzz_broker_image(&broker); return;
     case 1: do { fuzz_broker_command(&broker, &failed);
         } while (bao_core_waiting(broker.core) > 0);
         return;
