@@ -50,6 +50,53 @@ void bao_log_checkpoint_fini(struct bao_log *log)
         free(checkpoint->blocks[i].data);
 }
 
+/* --- those of earlier starts --- */
+
+#define STALE_MAX 16u /* found at once */
+
+struct stale {
+    const struct bao_log_checkpoint *checkpoint;
+    uint64_t numbers[STALE_MAX];
+    uint32_t count;
+};
+
+static void found(void *argument, const char *name)
+{
+    struct stale *stale = argument;
+    const struct bao_log_checkpoint *checkpoint = stale->checkpoint;
+    uint64_t number = 0;
+    bool kept = strcmp(name, checkpoint->gone) == 0;
+    if (stale->count == STALE_MAX || !bao_checkpoint_number(name, &number))
+        return;
+    for (uint32_t i = 0; i < checkpoint->kept_count; i++)
+        kept = kept || checkpoint->kept[i].number == number;
+    if (!kept)
+        stale->numbers[stale->count++] = number;
+}
+
+/* One is written over by the next checkpoint, the others go. */
+void bao_log_checkpoint_tidy(struct bao_log *log)
+{
+    struct bao_log_checkpoint *checkpoint = &log->checkpoint;
+    const struct bao_storage *storage = log->storage;
+    struct stale stale = {.checkpoint = checkpoint};
+    int error = 0;
+    do {
+        stale.count = 0;
+        error = storage->list(storage->context, found, &stale);
+        for (uint32_t i = 0; i < stale.count && error >= 0; i++) {
+            char name[BAO_CHECKPOINT_NAME_BYTES];
+            bao_checkpoint_name(stale.numbers[i], name);
+            if (checkpoint->gone[0] == '\0')
+                memcpy(checkpoint->gone, name, sizeof name);
+            else
+                error = storage->remove(storage->context, name);
+        }
+    } while (stale.count == STALE_MAX && error >= 0);
+    if (error < 0)
+        bao_log_fail(log, "removing failed", "a checkpoint", error);
+}
+
 /* What a job of an image answered. */
 static void note(struct bao_log *log, const char *what, int result)
 {

@@ -341,6 +341,8 @@ extern const char *const bao_log_manifest_names[2];
 
 /* --- log_checkpoint.c --- */
 enum baozi_status bao_log_checkpoint_open(struct bao_log *log);
+/* Files of checkpoints that earlier starts left go, but for one. */
+void bao_log_checkpoint_tidy(struct bao_log *log);
 void bao_log_checkpoint_turn(struct bao_log *log);
 void bao_log_checkpoint_fini(struct bao_log *log);
 extern const char bao_log_checkpoint_temporary[];

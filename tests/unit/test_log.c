@@ -108,6 +108,40 @@ test_log__a_checkpoint_counts_when_all_before_its_end_is_synced(void **state)
     log_world_fini(&world);
 }
 
+static void count_checkpoint(void *argument, const char *name)
+{
+    unsigned *count = argument;
+    *count += strncmp(name, "checkpoint", 10) == 0;
+}
+
+/* [P7] Starts do not add up: the two that count, and one to be written over. */
+static void
+test_log__has_three_checkpoints_however_often_it_starts(void **state)
+{
+    (void)state;
+    struct log_world world;
+    const struct bao_storage *storage;
+    log_world_init(&world, 1, SEGMENT_BYTES);
+    for (int life = 0; life < 20; life++) {
+        unsigned count = 0;
+        assert_int_equal(log_world_open(&world), BAOZI_OK);
+        storage = world.config.storage;
+        assert_int_equal(
+            storage->list(storage->context, count_checkpoint, &count), 0);
+        assert_true(count <= 3);
+        for (int i = 0; i <= life % 3; i++) {
+            assert_true(log_world_put(&world, 3));
+            log_world_turn(&world, 100);
+            assert_true(log_world_checkpoint(&world));
+        }
+        if (life % 2 == 0)
+            assert_int_equal(log_world_close(&world), BAOZI_OK);
+        else
+            log_world_kill(&world);
+    }
+    log_world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -115,6 +149,8 @@ int main(void)
         cmocka_unit_test(test_log__keeps_what_was_synced_through_power_cuts),
         cmocka_unit_test(
             test_log__a_checkpoint_counts_when_all_before_its_end_is_synced),
+        cmocka_unit_test(
+            test_log__has_three_checkpoints_however_often_it_starts),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
