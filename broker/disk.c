@@ -13,9 +13,10 @@
 #include "common/random.h"
 #include "common/time.h"
 
-#define PROGRAM       "baozi-broker"
-#define SETTLE_MS     1
-#define SLICE_RECORDS 2048u /* of a checkpoint, a turn */
+#define PROGRAM        "baozi-broker"
+#define MUCH_TO_REPLAY (UINT64_C(2) * BAO_LOG_SEGMENT_BYTES)
+#define SETTLE_MS      1
+#define SLICE_RECORDS  2048u /* of a checkpoint, a turn */
 
 static bool refuse(const struct bao_problem *problem, int *exit_code)
 {
@@ -92,6 +93,7 @@ bool bao_disk_recover(struct bao_disk *disk,
     if (bao_recover(&recovery) != BAOZI_OK)
         return refuse(&disk->report.problem, exit_code);
     disk->last_index = recovery.last_index;
+    disk->recovered_bytes = recovery.bytes;
     if (!disk->report.fresh)
         say_recovered(disk, &recovery, begin_us);
     return true;
@@ -138,21 +140,6 @@ bool bao_disk_serve(struct bao_disk *disk,
     disk->journal = journal;
     bao_bodies_over(disk->bodies, journal, hot_bytes);
     return true;
-}
-
-bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us)
-{
-    struct bao_journal *journal = disk->journal;
-    for (;;) {
-        bao_log_threads_clear(disk->threads);
-        bao_log_turn(disk->log, now_us);
-        bao_journal_write(journal, now_us, true);
-        if (bao_journal_failed(journal))
-            return false;
-        if (bao_journal_marks(journal).synced >= journal->position)
-            return true;
-        (void)poll(NULL, 0, SETTLE_MS);
-    }
 }
 
 /* --- checkpoints --- */
@@ -247,7 +234,7 @@ int bao_disk_pollfd(const struct bao_disk *disk)
 }
 
 /* Without hurry: the next start has less to replay. */
-static void last_checkpoint(struct bao_disk *disk, uint64_t now_us)
+static void whole_checkpoint(struct bao_disk *disk, uint64_t now_us)
 {
     if (!disk->writing)
         begin_checkpoint(disk, now_us);
@@ -263,11 +250,29 @@ static void last_checkpoint(struct bao_disk *disk, uint64_t now_us)
     }
 }
 
+bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us)
+{
+    struct bao_journal *journal = disk->journal;
+    for (;;) {
+        bao_log_threads_clear(disk->threads);
+        bao_log_turn(disk->log, now_us);
+        bao_journal_write(journal, now_us, true);
+        if (bao_journal_failed(journal))
+            return false;
+        if (bao_journal_marks(journal).synced >= journal->position)
+            break;
+        (void)poll(NULL, 0, SETTLE_MS);
+    }
+    if (disk->recovered_bytes > MUCH_TO_REPLAY)
+        whole_checkpoint(disk, now_us);
+    return !bao_log_failed(disk->log);
+}
+
 bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us)
 {
     bool good = true;
     if (disk->log != NULL && checkpoint && disk->journal != NULL)
-        last_checkpoint(disk, now_us);
+        whole_checkpoint(disk, now_us);
     if (disk->log != NULL)
         good = bao_log_close(disk->log) == BAOZI_OK;
     bao_log_threads_close(disk->threads);

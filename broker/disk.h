@@ -20,6 +20,7 @@ struct bao_disk {
     struct bao_log *log; /* NULL = there is no data directory */
     struct bao_log_report report;
     uint64_t last_index;         /* of the last fact that was recovered */
+    uint64_t recovered_bytes;    /* of the facts behind the checkpoint */
     struct bao_journal *journal; /* lent, once it is served */
     struct bao_core *core;
     struct bao_bodies *bodies;
@@ -49,7 +50,9 @@ bool bao_disk_serve(struct bao_disk *disk,
                     uint64_t now_us,
                     int *exit_code);
 
-/* Waits until everything that was written is synced; false if it failed. */
+/* Waits until everything that was written is synced; false if it failed. A
+ * start that had very much to replay writes a checkpoint first: a broker that
+ * dies again and again would have more to replay each time. */
 bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us);
 
 /* Once a turn, before the journal is written: takes in what was synced, lets

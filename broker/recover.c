@@ -74,6 +74,7 @@ static enum baozi_status take_record(void *context,
     bao_bodies_recover(recovery->bodies, &fact, record->data, record->address);
     recovery->last_index = record->index;
     recovery->facts++;
+    recovery->bytes += record->data.bytes;
     if (recovery->facts % LOOK_FACTS == 0)
         show_progress(recovery);
     return BAOZI_OK;

@@ -24,6 +24,7 @@ struct bao_recovery {
     bool imaged;                   /* a checkpoint was taken */
     struct bao_log_report *report; /* of bao_log_open(); goes on being filled */
     uint64_t facts;                /* applied */
+    uint64_t bytes;                /* of them, payloads included */
     uint64_t last_index;           /* of the last one */
     uint64_t shown_us;             /* when progress was last logged */
 };
