@@ -33,6 +33,7 @@
     X(stats)          \
     X(workers)        \
     X(health)         \
+    X(backup)         \
     X(bench)          \
     X(demo)           \
     X(completion)     \

@@ -197,6 +197,28 @@ def _():
         backlog(256, 64, 60)
 
 
+@test("[S9] a backup of a busy broker starts, with all that was confirmed")
+def _():
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "kept")
+        broker.cli("put", "kept", *[f"bun {n}" for n in range(100)])
+        broker.cli("queue", "create", "jobs")
+        crowd = Crowd(broker.url, "jobs", producers=2, workers=2,
+                      sizes=(0, 200000))
+        time.sleep(1)
+        done = broker.cli("backup", "--data", path("data"), path("copy"))
+        equal(done.returncode, 0, "baozi backup: " + done.stderr)
+        again = broker.cli("backup", "--data", path("data"), path("copy"))
+        equal(again.returncode, 74, "a backup into a folder that is not empty")
+        before = len(crowd.read()["put"])
+        with Durable(path("copy"), url=f"ipc://{path('other')}") as copy:
+            equal(show(copy, "kept", "ready", "accepted"), (100, 100), "kept")
+            check(show(copy, "jobs", "accepted")[0] <= before + 100, "jobs")
+            equal(copy.cli("get", "kept").stdout, "bun 0", "the first one")
+            equal(copy.cli("queue", "purge", "jobs").returncode, 0, "purge")
+        crowd.finish(broker)
+
+
 @test("[S9] a full disk: puts are refused, the rest works, and it clears")
 def _():
     if why_not():
