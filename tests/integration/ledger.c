@@ -130,6 +130,7 @@ int main(int argc, char **argv)
 {
     struct baozi *client;
     struct baozi_options options = {.size = sizeof options,
+                                    .connect_timeout_ms = PATIENCE_MS,
                                     .interrupted = is_over};
     struct sigaction action = {.sa_handler = tell};
     if (argc < 5)
