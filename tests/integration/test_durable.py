@@ -197,6 +197,63 @@ def _():
         backlog(256, 64, 60)
 
 
+def disk_bytes(folder):
+    """Of all files there; they come and go."""
+    total = 0
+    for entry in os.scandir(folder):
+        try:
+            total += entry.stat().st_blocks * 512
+        except FileNotFoundError:
+            pass
+    return total
+
+
+@test("[P7 S9] one old item pins nothing: the disk is bounded by what lives")
+def _():
+    churn = (5000 if os.environ.get("BAOZI_TEST_LONG") else 700) << 20
+    size = 200 << 10
+    most = 0
+    with Durable(path("data")) as broker:
+        broker.cli("queue", "create", "jobs")
+        broker.cli("put", "old", "bun", "--delay", "1h")
+        crowd = Crowd(broker.url, "jobs", producers=2, workers=2,
+                      sizes=(size,))
+        while show(broker, "jobs", "done")[0] * size < churn:
+            most = max(most, disk_bytes(path("data")))
+            time.sleep(0.05)
+        counts = crowd.finish(broker)
+        equal(show(broker, "old", "delayed"), (1,), "the old one")
+    # 2.5 times what lives and 400 MiB (broker/JOURNAL.md); what lives is the
+    # old item and what is under way.
+    limit = (5 << 20) + (400 << 20)
+    check(most <= limit, f"{most >> 20} MiB on the disk")
+    print(f"# {counts['put']} items, {counts['put'] * size >> 20} MiB churned, "
+          f"at most {most >> 20} MiB on the disk")
+
+
+@test("[P8] a flipped byte of what was confirmed: it refuses to start")
+def _():
+    broker = Durable(path("data"))
+    for n in range(20):
+        broker.cli("put", "jobs", f"a bun that was confirmed, number {n:02}")
+    broker.kill()
+    wanted = b"a bun that was confirmed, number 03"
+    for entry in os.scandir(path("data")):
+        with open(entry.path, "r+b") as file:
+            place = file.read().find(wanted)
+            if place >= 0:
+                file.seek(place)
+                file.write(b"A")
+                damaged = entry.name
+    done = run("baozi-broker", "--data", path("data"), "--http", "off",
+               "--listen", f"ipc://{path('other')}")
+    equal(done.returncode, 74, "exit code")
+    contains(done.stderr, damaged)
+    contains(done.stderr, "why:")
+    contains(done.stderr, "do:")
+    equal(done.stdout, "", "it never said that it listens or is ready")
+
+
 @test("[S9] a backup of a busy broker starts, with all that was confirmed")
 def _():
     with Durable(path("data")) as broker:
