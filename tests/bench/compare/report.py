@@ -33,9 +33,11 @@ def measured(figures):
 
 
 def best_rival(figures):
-    """The fastest rival that confirms puts and acknowledgements."""
+    """The fastest rival that confirms puts and acknowledgements, and, where
+    it is to be durable, syncs before it does."""
     rivals = [one for one in measured(figures)
-              if one["kind"] == "rival" and one["confirms_acks"]]
+              if one["kind"] == "rival" and one["confirms_acks"]
+              and (one["syncs"] or not one["durable"])]
     return max(rivals, key=lambda one: one["rate"], default=None)
 
 
@@ -105,35 +107,44 @@ def short(rate):
     return f"{rate:.0f}/s"
 
 
-def bars(figures, top):
-    """A group of bars from `top` on; the lines and the next top."""
+def group(title, rows, top):
+    """A group of bars from `top` on, of (name, class, value, text) rows: its
+    lines, and the next top."""
     out = [f'<text class="title" x="8" y="{top + 14}">'
-           f"{html.escape(words(figures[0]))}</text>"]
-    rows = sorted(measured(figures), key=lambda one: -one["rate"])
-    longest = rows[0]["rate"] if rows else 1
+           f"{html.escape(title)}</text>"]
+    longest = max((row[2] for row in rows), default=1)
     y = top + 22
-    for one in rows:
-        width = max(1.0, one["rate"] / longest * BAR)
-        name = one["system"] + ("" if one["confirms_acks"] else " *")
+    for name, kind, value, text in rows:
+        width = max(1.0, value / longest * BAR)
         out.append(f'<text x="{LEFT - 8}" y="{y + 13}" text-anchor="end">'
                    f"{html.escape(name)}</text>")
-        out.append(f'<rect class="{one["kind"]}" x="{LEFT}" y="{y + 2}" '
+        out.append(f'<rect class="{kind}" x="{LEFT}" y="{y + 2}" '
                    f'width="{width:.1f}" height="{ROW - 5}" rx="2"/>')
         out.append(f'<text class="small" x="{LEFT + width + 6:.1f}" '
-                   f'y="{y + 13}">{short(one["rate"])}</text>')
+                   f'y="{y + 13}">{text}</text>')
         y += ROW
     return out, y + 14
 
 
-def svg(whole):
-    """The window-128 and window-1 cases as bars; it has no background and
-    follows the reader's light or dark scheme."""
+def bars(figures, top):
+    rows = sorted(measured(figures), key=lambda one: -one["rate"])
+    return group(words(figures[0]), [
+        (one["system"] + ("" if one["confirms_acks"] else " *"), one["kind"],
+         one["rate"], short(one["rate"])) for one in rows], top)
+
+
+def svg(whole, more):
+    """All cases as bars, and what the functions `more` draw from a top on; no
+    background, and colours that follow the reader's light or dark scheme."""
     groups = {}
     for one in whole["results"]:
         groups.setdefault(words(one), []).append(one)
     body, top = [], 8
     for figures in groups.values():
         lines, top = bars(figures, top)
+        body += lines
+    for draw in more:
+        lines, top = draw(top)
         body += lines
     for line in footer(whole).strip().split("\n"):
         body.append(f'<text class="small" x="8" y="{top + 12}">'

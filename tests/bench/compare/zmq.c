@@ -202,9 +202,11 @@ static bool take_a_trip(struct driver *driver)
     if (!send_numbers(FRAME_CREDIT, 1) || !receive(-1, &head, &count, &body)) {
         return fails("a round trip");
     }
-    driver->taken++;
-    __atomic_add_fetch(&driver->file->taken, 1, __ATOMIC_RELAXED);
-    driver_confirmed(driver, 1);
+    if (__atomic_add_fetch(&driver->file->taken, 1, __ATOMIC_RELAXED) <=
+        driver->count) {
+        driver->taken++;
+        driver_confirmed(driver, 1);
+    }
     return true;
 }
 
