@@ -362,7 +362,7 @@ test_dialogue__cancels_an_automatic_get_only_with_its_hope(void **state)
     world_story(&world,
                 "= GET rid=1 status=CONNECTION_LOST error=nothing came from "
                 "the broker in time, so the outcome is unknown\n"
-                "> CANCEL target=1\n> --\n");
+                "> CANCEL target=1\n> HEARTBEAT\n> --\n");
 }
 
 /* A CANCEL may be lost with the connection: it goes again, behind its request.
