@@ -38,6 +38,7 @@ test: ## all that a change needs, some minutes
 	@make/deps test
 	@$(BUILD) FLAVOUR=release all tests examples
 	@$(BUILD) FLAVOUR=asan tests
+	@$(BUILD) FLAVOUR=planted sim
 	@$(FUZZ)
 	@make/suite test
 
@@ -54,6 +55,7 @@ check-all: ## make test, then threads, longer seeds, counted instructions
 	@$(BUILD) FLAVOUR=release all tests examples bench
 	@$(BUILD) FLAVOUR=asan all tests
 	@$(BUILD) FLAVOUR=tsan all tests
+	@$(BUILD) FLAVOUR=planted sim
 	@$(FUZZ)
 	@make/suite check-all
 
@@ -99,4 +101,4 @@ help: ## this list
 	@echo "baozi: a work-queue broker. Targets:"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
 	    awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
-	@echo "Flavours: release debug asan tsan cover fuzz (build/<flavour>/)."
+	@echo "Flavours: release debug asan tsan cover fuzz planted."

@@ -12,6 +12,7 @@
 #include "broker/gateway_inner.h"
 #include "common/check.h"
 #include "common/log.h"
+#include "common/planted.h"
 #include "common/poison.h"
 #include "common/random.h"
 
@@ -474,6 +475,8 @@ static void peer_writable(struct bao_gateway *gateway,
     if (peer == NULL)
         return;
     peer->blocked = false;
+    while (BAO_PLANTED(REPLY_LOST) && peer->box.ready.count > 0)
+        bao_reply_free(&gateway->outbox, bao_outbox_first(&peer->box));
     if (peer->box.ready.count > 0)
         bao_outbox_again(&gateway->outbox, &peer->box);
 }

@@ -7,6 +7,7 @@
 #include "broker/gateway_inner.h"
 #include "common/check.h"
 #include "common/log.h"
+#include "common/planted.h"
 
 /* What the bodies of one operation amount to. */
 struct outline {
@@ -74,8 +75,9 @@ static bool keep_bodies(struct bao_gateway *gateway,
         uint32_t length = bao_load32(gateway->lengths + 4 * i);
         if (length == 0)
             continue;
-        struct bao_payload *payload =
-            bao_bodies_find(gateway->bodies, id_at(operation, i));
+        struct bao_payload *payload = bao_bodies_find(
+            gateway->bodies,
+            id_at(operation, BAO_PLANTED(BODY_MIXED) ? count - 1 - i : i));
         /* The core counts what the bodies keep: they never disagree. */
         BAO_ASSERT(payload != NULL);
         BAO_ASSERT(payload->bytes == (length & ~BAO_BIG_BIT));

@@ -5,6 +5,7 @@
  * with the parts that came, before anybody reads them.
  */
 #include "common/dialogue_inside.h"
+#include "common/planted.h"
 
 /* --- bodies ------------------------------------------------------------- */
 
@@ -208,8 +209,8 @@ static void prove(struct bao_dialogue *d, uint64_t message)
 static bool is_taken_back(const struct bao_request *request,
                           const struct bao_operation *answer)
 {
-    return bao_is_automatic(request) && answer->status == BAOZI_OK &&
-           request->cancel == BAO_CANCEL_ASKED &&
+    return !BAO_PLANTED(AUTO_HANDED) && bao_is_automatic(request) &&
+           answer->status == BAOZI_OK && request->cancel == BAO_CANCEL_ASKED &&
            (request->errands & BAO_ERRAND_CANCEL) == 0;
 }
 

@@ -14,6 +14,7 @@
  * knows any more whether it happened.
  */
 #include "common/dialogue_inside.h"
+#include "common/planted.h"
 
 /* splitmix64: client ids must differ, not be secret. */
 static uint64_t draw(struct bao_dialogue *d)
@@ -119,6 +120,13 @@ static void reset_connection(struct bao_dialogue *d)
     struct bao_link *link;
     while ((link = bao_list_pop(&d->errands)) != NULL) {
         BAO_OF(link, struct bao_request, errand)->errands = 0;
+    }
+    link = BAO_PLANTED(CANCEL_FIRST) ? bao_list_first(&d->again) : NULL;
+    for (; link != NULL; link = bao_list_next(&d->again, link)) {
+        struct bao_request *request = BAO_OF(link, struct bao_request, link);
+        if (request->cancel == BAO_CANCEL_ASKED) {
+            bao_errand(d, request, BAO_ERRAND_CANCEL);
+        }
     }
 }
 
@@ -316,6 +324,11 @@ void bao_session_welcome(struct bao_dialogue *d,
     d->acks.count = 0;
     d->acked_rids = 0;
     if (is_resumed) {
+        struct bao_link *link =
+            BAO_PLANTED(RESUME_AS_NEW) ? bao_list_first(&d->again) : NULL;
+        for (; link != NULL; link = bao_list_next(&d->again, link)) {
+            make_new(d, BAO_OF(link, struct bao_request, link));
+        }
         resumed(d, now_us);
     } else if (had_session) {
         start_anew(d, old_boot == d->boot);

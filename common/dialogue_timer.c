@@ -15,6 +15,7 @@
  * connect_timeout after it was made or the session was lost.
  */
 #include "common/dialogue_inside.h"
+#include "common/planted.h"
 
 static const char silent_text[] =
     "nothing came from the broker in time, so the outcome is unknown";
@@ -71,7 +72,8 @@ void bao_timer_sent(struct bao_dialogue *d,
                     struct bao_request *request,
                     uint64_t now_us)
 {
-    if (request->attempts > 1 && cancel_is_due(request)) {
+    if (request->attempts > 1 && cancel_is_due(request) &&
+        !BAO_PLANTED(CANCEL_FIRST)) {
         BAO_MARK("a CANCEL follows its request after a resume");
         bao_errand(d, request, BAO_ERRAND_CANCEL);
     }

@@ -14,7 +14,8 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all programs library plugins tests examples bench compare fuzz install
+.PHONY: all programs library plugins sim tests examples bench compare fuzz
+.PHONY: install
 .DEFAULT_GOAL := all
 
 include make/flags.mk
@@ -71,6 +72,8 @@ programs: $(PROGRAMS)
 library: $(LIBRARY) $(HEADERS)
 plugins: $(PLUGINS)
 all: programs library plugins
+	@:
+sim: $(SIM)
 	@:
 tests: $(UNIT) $(STORY) $(SIM) $(HELPERS) $(SHIMS) \
     $(if $(filter asan,$(FLAVOUR)),$(FUZZ) $(FUZZ_TOOLS))
@@ -192,7 +195,8 @@ $(STORY): $(call object,$(call source,tests/core)) $(ROOM_LIBS) $(B)/files
 # what is outside: randomness, the log, the end of a false assertion.
 WRAPPED := bao_core_step bao_core_tick bao_panic bao_log_line \
            bao_random_fill bao_random_number
-$(SIM): $(call object,$(call source,tests/sim)) $(ROOM_LIBS) $(B)/files
+$(SIM): $(call object,$(call source,tests/sim)) $(B)/libbroker.a \
+    $(B)/libcore.a $(B)/libbaozi.a $(B)/files
 	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))
 $(BENCH) $(HELPERS) $(FUZZ_TOOLS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(link)

@@ -30,12 +30,14 @@ OPTIMIZE_fuzz    := -O1 -g -fno-omit-frame-pointer \
                     -fsanitize=fuzzer-no-link,address,undefined \
                     -fno-sanitize-recover=all
 OPTIMIZE_cover   := -O0 -g --coverage
+# the simulator with bugs that are wanted: common/planted.h
+OPTIMIZE_planted := -O2 -g -DBAO_PLANT
 FORTIFY_release  := -D_FORTIFY_SOURCE=2
 SHARED_release   := -Wl,-z,defs
 SHARED_debug     := -Wl,-z,defs
 ifeq ($(OPTIMIZE_$(FLAVOUR)),)
 $(error there is no flavour '$(FLAVOUR)': \
-        take one of release debug asan tsan cover fuzz)
+        take one of release debug asan tsan planted cover fuzz)
 endif
 
 MSGPACK := $(shell pkg-config --exists msgpack-c 2>/dev/null && \

@@ -23,6 +23,7 @@
 #include "broker/core/tick.h"
 #include "broker/core/wait.h"
 #include "broker/core/waiter.h"
+#include "common/planted.h"
 
 #define MEMORY_BYTES_MIN ((size_t)16 << 20)
 #define STARVED_US       (10u * BAO_MS)
@@ -266,7 +267,8 @@ static void request_known(struct bao_core *core, struct bao_call call)
             call.count = left < call.count ? (uint32_t)left : call.count;
             if (request->waiting) {
                 request_waiting(core, &call, bao_waiter_of(request));
-            } else if (!bao_answer_again(core, &call, bao_answer_of(request))) {
+            } else if (BAO_PLANTED(REPEAT_IS_NEW) ||
+                       !bao_answer_again(core, &call, bao_answer_of(request))) {
                 bao_answer_renew(core, &call);
                 request_new(core, &call);
             }

@@ -15,6 +15,7 @@
 #include "broker/core/settle.h"
 #include "broker/core/tally.h"
 #include "broker/core/waiter.h"
+#include "common/planted.h"
 
 bool bao_get_is_over(const struct bao_queue *queue,
                      const struct bao_tally *tally)
@@ -117,7 +118,10 @@ void bao_get(struct bao_core *core, const struct bao_call *call)
     }
     grant.lease_us = bao_lease_us_of(queue, op, grant.flags != 0);
     struct bao_grant wish = grant;
-    if (is_open(core, queue) && bao_grant(core, queue, &grant)) {
+    const bool blind = BAO_PLANTED(EMPTY_LIES) &&
+                       bao_has(op, BAO_BIT(WAIT_MS)) && op->wait_ms == 0 &&
+                       queue->counts[BAO_STATE_READY] == 1;
+    if (!blind && is_open(core, queue) && bao_grant(core, queue, &grant)) {
         (void)answer(core, queue, &grant);
         return;
     }

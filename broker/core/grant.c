@@ -10,6 +10,7 @@
 #include "broker/core/order.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
+#include "common/planted.h"
 #include "common/texts.h"
 
 /* What the items of one message sum up to. */
@@ -125,6 +126,7 @@ bool bao_grant(struct bao_core *core,
         fact->token = 0;
     } else {
         fact->token = (core->epoch << BAO_ID_SHIFT) | (core->token + 1);
+        fact->token -= BAO_PLANTED(TOKEN_REUSED) && core->token > 0;
         if (grant->lease_us > 0) {
             fact->until_us = bao_later(core->now_us, grant->lease_us);
         }

@@ -10,6 +10,7 @@
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/tally.h"
+#include "common/planted.h"
 
 void bao_lease_link(struct bao_lease *lease)
 {
@@ -47,6 +48,9 @@ struct bao_lease *bao_lease_make(struct bao_core *core,
     lease->run_until_us = BAO_NEVER;
     if (fact->until_us != BAO_NEVER) {
         lease->lease_us = fact->until_us - fact->time_us;
+        if (BAO_PLANTED(LEASE_SHORT)) {
+            lease->until_us -= lease->lease_us / 4 * 3;
+        }
         lease->run_until_us =
             bao_later(fact->time_us, bao_us_of_ms(queue->options.max_run_ms));
     }

@@ -11,6 +11,7 @@
 #include "broker/core/put.h"
 #include "broker/core/settle.h"
 #include "broker/core/tally.h"
+#include "common/planted.h"
 #include "common/wire.h"
 
 #define LOG_OVERHEAD ((uint64_t)64 << 10) /* of a put's fact, at most */
@@ -47,6 +48,7 @@ static uint32_t fitting(const struct bao_queue *queue,
     if (options->maxsize > 0) {
         uint64_t held = bao_queue_held(queue);
         uint64_t room = options->maxsize > held ? options->maxsize - held : 0;
+        room += BAO_PLANTED(BOUND_PLUS_ONE) && held == options->maxsize;
         most = room < most ? room : most;
     }
     if (options->max_bytes == 0) {
@@ -161,7 +163,7 @@ const struct bao_dedup *bao_offer_twin(struct bao_core *core,
                                        struct bao_queue *queue,
                                        const struct bao_parked *offer)
 {
-    if (offer->dedup_key.bytes == 0) {
+    if (offer->dedup_key.bytes == 0 || BAO_PLANTED(KEY_FORGOTTEN)) {
         return NULL;
     }
     const struct bao_dedup *dedup =

@@ -7,6 +7,7 @@
 #include "broker/core/order.h"
 
 #include "broker/core/memory.h"
+#include "common/planted.h"
 
 /* Priorities as unsigned numbers in the same order. */
 static uint64_t urgency(const struct bao_item *item)
@@ -54,6 +55,10 @@ struct bao_item *bao_order_take(struct bao_queue *queue,
     const uint64_t n = before == NULL ? 0 : before->id & BAO_N_MASK;
     switch ((enum bao_kind)queue->options.kind) {
     case BAO_KIND_FIFO:
+        if (BAO_PLANTED(ORDER_BROKEN) && before == NULL) {
+            return bao_tree_last(&queue->items, BAO_COLOUR(READY), UINT64_MAX)
+                .value;
+        }
         return bao_tree_first(&queue->items, BAO_COLOUR(READY), n + 1).value;
     case BAO_KIND_LIFO:
         return bao_tree_last(&queue->items,

@@ -18,6 +18,7 @@
 #include "broker/core/settle.h"
 #include "broker/core/tally.h"
 #include "broker/core/waiter.h"
+#include "common/planted.h"
 
 static uint32_t credit_of(const struct bao_operation *op)
 {
@@ -152,6 +153,7 @@ static uint32_t share(const struct bao_queue *queue,
 {
     BAO_ASSERT(stream->items < stream->limit);
     uint64_t most = stream->limit - stream->items;
+    most += BAO_PLANTED(CREDIT_EXCEEDED);
     const uint64_t ready = queue->counts[BAO_STATE_READY];
     const uint64_t each = (ready + queue->gets.count - 1) / queue->gets.count;
     most = most < BAO_GRANT_MAX ? most : BAO_GRANT_MAX;

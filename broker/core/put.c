@@ -13,6 +13,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/store.h"
 #include "broker/core/waiter.h"
+#include "common/planted.h"
 #include "common/wire.h"
 
 /* Fills a PUT answer for `count` requests. */
@@ -244,7 +245,11 @@ static void wait_or_full(struct bao_core *core,
         bao_waiter_new(core, call, BAO_WAITER_PUT, queue);
     waiter->parked = bao_park(core, call, queue, offer);
     waiter->at = 0;
-    bao_list_push(&queue->puts, &waiter->place);
+    if (BAO_PLANTED(PUT_LINE_LIFO)) {
+        bao_list_push_front(&queue->puts, &waiter->place);
+    } else {
+        bao_list_push(&queue->puts, &waiter->place);
+    }
     bao_line_touch(core, queue);
 }
 

@@ -18,6 +18,7 @@
 #include "broker/core/settle.h"
 #include "broker/core/store.h"
 #include "broker/core/waiter.h"
+#include "common/planted.h"
 
 #define COLOUR_WAITING 1u
 
@@ -306,6 +307,9 @@ static struct bao_fate fate_of_lease(struct bao_core *core,
 {
     const struct bao_item *item = lease->item;
     if (!session->leaving) {
+        if (BAO_PLANTED(DEATH_SETTLES)) {
+            return bao_fate_of_end(core, item, BAO_STATE_DONE);
+        }
         return bao_fate_of_return(core, item, bao_cause_of_death(lease), 0);
     }
     const bool counts = item->queue->options.accounting == BAO_ACCOUNTING_COUNT;
@@ -330,6 +334,9 @@ static struct bao_fate fate_of_lease(struct bao_core *core,
 static bool end_leases(struct bao_core *core, struct bao_session *session)
 {
     struct bao_vector vector;
+    if (BAO_PLANTED(DEATH_KEEPS) && !session->leaving) {
+        return true;
+    }
     if (session->leases.count == 0 || core->budget == 0) {
         return session->leases.count == 0;
     }

@@ -11,6 +11,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/store.h"
 #include "broker/core/tally.h"
+#include "common/planted.h"
 
 /* The item of a fact, which is about to change or go. */
 static struct bao_item *item_of(struct bao_core *core, uint64_t id)
@@ -212,6 +213,9 @@ void bao_store_leased(struct bao_core *core, const struct bao_fact *fact)
         }
         again += item->history != 0;
         item->deliveries++;
+        if (BAO_PLANTED(NOT_REPLAYED) && tally->session->connected) {
+            item->deliveries++;
+        }
         item->due_us = 0;
         bao_item_move(core, item, BAO_STATE_LEASED);
         core->digest += bao_digest_item(item);
@@ -320,6 +324,10 @@ static void settle_queue(struct bao_core *core,
         return;
     }
     bao_ledger_settle(core, &queue->ledger, ending);
+    if (BAO_PLANTED(TWICE_DONE) && ending == BAO_ENDING_DONE &&
+        queue->ledger.unfinished > 0) {
+        bao_ledger_settle(core, &queue->ledger, ending);
+    }
 }
 
 /* What counts an item lets go of it: group, session, key. */

@@ -14,6 +14,7 @@
 #include "broker/core/put.h"
 #include "broker/core/tally.h"
 #include "broker/core/wait.h"
+#include "common/planted.h"
 
 bool bao_waiter_has_place(struct bao_core *core, const struct bao_call *call)
 {
@@ -53,6 +54,10 @@ uint64_t bao_waiter_until(const struct bao_core *core,
 {
     if (operation == NULL || !bao_has(operation, BAO_BIT(WAIT_MS))) {
         return BAO_NEVER;
+    }
+    if (BAO_PLANTED(TIMEOUT_EARLY)) {
+        return bao_later(core->now_us,
+                         bao_us_of_ms(operation->wait_ms) / 4 * 3);
     }
     return bao_later(core->now_us, bao_us_of_ms(operation->wait_ms));
 }
@@ -276,6 +281,17 @@ void bao_waiter_cancel(struct bao_core *core,
         (waiter->kind == BAO_WAITER_OUTCOME &&
          bao_link_is_listed(&waiter->watch->woken))) {
         return; /* its outcome is on the way */
+    }
+    if (BAO_PLANTED(CANCEL_LIES) && waiter->kind == BAO_WAITER_PUT) {
+        struct bao_call call = bao_waiter_call(waiter);
+        call.count = 1;
+        call.rid = rid;
+        bao_refuse(core,
+                   &call,
+                   BAOZI_CANCELLED,
+                   bao_span_of(NULL, 0),
+                   bao_span_of(NULL, 0));
+        return;
     }
     struct bao_waiter *one = waiter;
     if (waiter->request.count > 1) {

@@ -267,13 +267,17 @@ static void settle_hold(struct sim_client *client,
     bao_list_push(&client->holds, &hold->link);
 }
 
-/* task_done() settled the oldest lease: it is in our hands no more. */
-static void drop_settled(struct sim_client *client, uint64_t id)
+/* task_done() settled the oldest lease, perhaps as soon as it was asked, and
+ * before the item came: it is in our hands no more. */
+static void
+drop_settled(struct sim_client *client, uint64_t id, uint64_t asked_us)
 {
+    struct sim_history *history = client->sim->history;
     struct bao_link *link = bao_list_first(&client->holds);
     for (; link != NULL; link = bao_list_next(&client->holds, link)) {
         struct sim_hold *hold = BAO_OF(link, struct sim_hold, link);
         if (hold->lease.id == id) {
+            history->deliveries[hold->delivery].return_us = asked_us;
             hold_free(client, hold);
             return;
         }
@@ -316,7 +320,8 @@ static void on_answered(void *context,
     settle_hold(client, call, answer);
     if (answer->verb == BAO_VERB_DONE_NEXT && answer->status == BAOZI_OK &&
         bao_has(answer, BAO_BIT(ID))) {
-        drop_settled(client, answer->id);
+        drop_settled(
+            client, answer->id, history_op(sim->history, call->op)->asked_us);
     }
     bao_list_remove(&client->calls, &call->link);
     struct history_op copy = *history_op(sim->history, call->op);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "tests/sim/count.h"
+#include "tests/sim/planted.h"
 #include "tests/sim/sim.h"
 
 static const char help[] =
@@ -17,6 +18,8 @@ static const char help[] =
     "  --tail N                 of a run that fails, the last N (60; 0 = all)\n"
     "  --counts                 prints what the runs exercised\n"
     "  --must-cover             fails if something never happened\n"
+    "  --planted NAME           with this bug (flavour planted)\n"
+    "  --list-planted           names them\n"
     "\n"
     "The same seed tells the same story, byte for byte, wherever it runs.\n";
 
@@ -73,6 +76,9 @@ static int read_options(int count, char **words, struct options *options)
                 return usage(value);
             }
             i++;
+        } else if (strcmp(words[i], "--planted") == 0 &&
+                   planted_choose(value)) {
+            i++;
         } else if (strcmp(words[i], "--tail") == 0 &&
                    number_of(value, &number, &rest)) {
             sim_tail_lines = (unsigned)number;
@@ -89,6 +95,12 @@ int main(int count, char **words)
     struct options options = {.first = 1, .last = 1};
     if (count > 1 && strcmp(words[1], "--help") == 0) {
         (void)fputs(help, stdout);
+        return 0;
+    }
+    if (count > 1 && strcmp(words[1], "--list-planted") == 0) {
+        for (unsigned i = 1; i < planted_count(); i++) {
+            (void)printf("%s %s\n", planted_name(i), planted_text(i));
+        }
         return 0;
     }
     int code = read_options(count, words, &options);

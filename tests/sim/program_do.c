@@ -386,7 +386,7 @@ void ask_settle(struct sim_client *client, struct sim_hold *hold, uint64_t verb)
     bao_store64(call->tokens, op.token);
     BAO_SET(settle, IDS, ids, bao_span_of(call->ids, 8));
     BAO_SET(settle, TOKENS, tokens, bao_span_of(call->tokens, 8));
-    if (verb == BAO_VERB_DONE && sim_chance(sim, 300)) {
+    if (verb == BAO_VERB_DONE && sim_chance(sim, 600)) {
         add_result(call, op.id);
     }
     if ((verb == BAO_VERB_RETRY || verb == BAO_VERB_RELEASE) &&
@@ -569,6 +569,9 @@ void do_give_up(struct sim_client *client)
         call_forget(call);
     } else {
         call_cancel(call);
+        if (sim_chance(sim, 60)) { /* before anybody heard of it */
+            client_cut(sim, client->index, true, sim_chance(sim, 500));
+        }
     }
 }
 

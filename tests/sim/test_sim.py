@@ -1,4 +1,6 @@
-"""The simulator: seeds are sound, and each tells the same story everywhere."""
+"""The simulator: seeds are sound, each tells the same story everywhere, and
+every bug that is planted on purpose is found."""
+import concurrent.futures
 import os
 import re
 import subprocess
@@ -10,6 +12,9 @@ from baozi_test import ROOT, check, equal, main, test
 
 LONG = os.environ.get("BAOZI_TEST_LONG") == "1"
 SEEDS = 1000 if LONG else 100
+# Within so many seeds each planted bug must be found.
+PLANTED_SEEDS = 800
+PLANTED_LEAST = 12
 
 
 def sim(flavour, *words):
@@ -38,6 +43,42 @@ def _():
     check(code == 0, text)
     check(re.search(rf"{SEEDS} seeds from 1 on, \d+ events: nothing found",
                     text) is not None, text)
+
+
+def hunt(name):
+    """The seed that finds a planted bug, and what it says; or None."""
+    code, text = sim("planted", "--planted", name, "--seeds",
+                     f"1-{PLANTED_SEEDS}", "--tail", "1")
+    found = re.search(r"^seed (\d+) FAILED at [\d.]+ ms: (.*)$", text, re.M)
+    return (found.group(1), found.group(2)) if code == 1 and found else None
+
+
+@test(f"each planted bug is found within {PLANTED_SEEDS} seeds")
+def _():
+    code, text = sim("planted", "--list-planted")
+    equal(code, 0)
+    bugs = dict(line.split(" ", 1) for line in text.splitlines())
+    check(len(bugs) >= PLANTED_LEAST, f"only {len(bugs)} bugs are planted")
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        found = dict(zip(bugs, pool.map(hunt, bugs)))
+    for name, what in bugs.items():
+        seed, says = found[name] or ("none", "")
+        print(f"# {name} ({what}): seed {seed}: {says}")
+    missed = [name for name in bugs if found[name] is None]
+    check(not missed, "not found: " + " ".join(missed))
+
+
+@test("without a planted bug the same build finds nothing")
+def _():
+    code, text = sim("planted", "--seeds", "1-50")
+    check(code == 0, text)
+
+
+@test("nothing of the planted bugs is in the programs")
+def _():
+    for name in ("baozi-broker", "baozi-worker", "libbaozi.so.0"):
+        with open(os.path.join(ROOT, "build", name), "rb") as opened:
+            check(b"planted" not in opened.read(), f"{name} has some")
 
 
 main()

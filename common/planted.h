@@ -1,0 +1,59 @@
+/*
+ * planted.h - bugs that are wanted: one at a time, in one build of the
+ * simulator alone, to see that it finds them.
+ *
+ *     if (BAO_PLANTED(EARLY_JOIN) || ledger->unfinished == 0)
+ *
+ * Only the flavour `planted` is compiled with BAO_PLANT; everywhere else
+ * BAO_PLANTED() is the constant false, and nothing of it is in the program.
+ */
+#ifndef BAO_PLANTED_H
+#define BAO_PLANTED_H
+
+#include <stdbool.h>
+
+/* X(NAME, what is wrong) */
+#define BAO_PLANTED_TABLE(X)                                            \
+    /* core */                                                          \
+    X(REPEAT_IS_NEW, "a repeated request is carried out again")         \
+    X(TOKEN_REUSED, "two leases get one token")                         \
+    X(STALE_ACCEPTED, "a settle with an old token counts")              \
+    X(EARLY_JOIN, "a join is answered while one item is left")          \
+    X(PUT_LINE_LIFO, "who waits last to put is served first")           \
+    X(ORDER_BROKEN, "a fifo hands out its newest item")                 \
+    X(BOUND_PLUS_ONE, "one item more than maxsize is accepted")         \
+    X(DEATH_SETTLES, "what a dead worker held counts as done")          \
+    X(DEATH_KEEPS, "what a dead worker held never comes back")          \
+    X(LEASE_SHORT, "a lease ends after a quarter of its time")          \
+    X(TOUCH_IGNORED, "a touch prolongs nothing")                        \
+    X(TIMEOUT_EARLY, "a wait is over after three quarters of its time") \
+    X(CANCEL_LIES, "a cancelled put is stored all the same")            \
+    X(EMPTY_LIES, "a get that does not wait leaves a lone item")        \
+    X(KEY_FORGOTTEN, "a dedup key is not looked up")                    \
+    X(CREDIT_EXCEEDED, "a subscription is given one item too many")     \
+    X(RESULT_SHIFTED, "a result goes to the next item")                 \
+    X(TWICE_DONE, "an item that is done counts twice")                  \
+    X(NOT_REPLAYED, "who is connected decides what a fact does")        \
+    /* gateway, outbox, bodies */                                       \
+    X(BODY_MIXED, "two items of a reply swap their bodies")             \
+    X(REPLY_LOST, "what is left for a slow reader is forgotten")        \
+    /* dialogue */                                                      \
+    X(RESUME_AS_NEW, "after a resume requests get new numbers")         \
+    X(CANCEL_FIRST, "after a resume CANCEL goes before its request")    \
+    X(AUTO_HANDED, "what a CANCEL takes back is handed over")
+
+#ifdef BAO_PLANT
+enum bao_planted {
+    BAO_PLANTED_NONE,
+#define X(NAME, text) BAO_PLANTED_##NAME,
+    BAO_PLANTED_TABLE(X)
+#undef X
+        BAO_PLANTED_COUNT
+};
+extern unsigned bao_planted; /* the one that is there; tests/sim/planted.c */
+#define BAO_PLANTED(NAME) (bao_planted == BAO_PLANTED_##NAME)
+#else
+#define BAO_PLANTED(NAME) false
+#endif
+
+#endif

@@ -1,0 +1,16 @@
+/*
+ * planted.h - choosing one of the bugs of common/planted.h.
+ */
+#ifndef BAO_TESTS_SIM_PLANTED_H
+#define BAO_TESTS_SIM_PLANTED_H
+
+#include <stdbool.h>
+
+/* How many there are, number 0 (none) included; 0 in all builds but one. */
+unsigned planted_count(void);
+/* False if there is no such bug in this build. */
+bool planted_choose(const char *name);
+const char *planted_name(unsigned number);
+const char *planted_text(unsigned number);
+
+#endif
