@@ -273,8 +273,10 @@ bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us)
     bool good = true;
     if (disk->log != NULL && checkpoint && disk->journal != NULL)
         whole_checkpoint(disk, now_us);
-    if (disk->log != NULL)
+    if (disk->log != NULL && disk->journal != NULL)
         good = bao_log_close(disk->log) == BAOZI_OK;
+    else if (disk->log != NULL)
+        bao_log_abandon(disk->log); /* it was never served */
     bao_log_threads_close(disk->threads);
     if (disk->locked)
         bao_storage_close(&disk->storage);

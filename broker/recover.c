@@ -51,6 +51,19 @@ static void refuse_checkpoint(struct bao_recovery *recovery, const char *why)
                        "it with `baozi log verify`");
 }
 
+static enum baozi_status refuse_memory(struct bao_recovery *recovery)
+{
+    struct bao_problem *problem = &recovery->report->problem;
+    *problem = (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
+    bao_problem_what(problem,
+                     "the memory is too small for what the log has, after "
+                     "%llu facts",
+                     (unsigned long long)recovery->facts);
+    bao_problem_why(problem, "two fifths of --memory-limit are for records");
+    bao_problem_remedy(problem, "raise --memory-limit");
+    return BAOZI_NO_MEMORY;
+}
+
 static enum baozi_status take_record(void *context,
                                      const struct bao_log_record *record)
 {
@@ -70,6 +83,8 @@ static enum baozi_status take_record(void *context,
         return BAOZI_OK;
     if (bao_fact_decode(record->data, &room, &fact, &why) != BAOZI_OK)
         return refuse(recovery, record, why);
+    if (bao_core_memory_left(recovery->core) < BAO_CORE_APPLY_BYTES)
+        return refuse_memory(recovery);
     bao_core_apply(recovery->core, &fact);
     bao_bodies_recover(recovery->bodies, &fact, record->data, record->address);
     recovery->last_index = record->index;
@@ -97,6 +112,8 @@ static enum baozi_status take_piece(void *context, struct bao_span piece)
                      ? BAOZI_OK
                      : BAOZI_BAD_REQUEST;
     }
+    if (status == BAOZI_NO_MEMORY)
+        return refuse_memory(recovery);
     if (status != BAOZI_OK)
         refuse_checkpoint(recovery, why);
     return status;
@@ -111,6 +128,8 @@ static enum baozi_status load_checkpoint(struct bao_recovery *recovery)
         return status;
     recovery->last_index = recovery->report->checkpoint_index;
     status = bao_image_loaded(recovery->core, &why);
+    if (status == BAOZI_NO_MEMORY)
+        return refuse_memory(recovery);
     if (status != BAOZI_OK)
         refuse_checkpoint(recovery, why);
     return status;

@@ -34,6 +34,7 @@ struct bao_recovery {
  *
  * STORAGE_FAILED  damage, or a disk that cannot be read
  * BAD_VERSION     facts of a newer version
+ * NO_MEMORY       the core is too small for them
  */
 BAOZI_MUST_USE enum baozi_status bao_recover(struct bao_recovery *recovery);
 

@@ -514,6 +514,12 @@ size_t bao_core_memory_used(const struct bao_core *core)
     return bao_arena_used(core->arena) - bao_memory_spared(core);
 }
 
+size_t bao_core_memory_left(const struct bao_core *core)
+{
+    return bao_arena_capacity(core->arena) - bao_arena_used(core->arena) +
+           bao_memory_spared(core);
+}
+
 uint64_t bao_core_sessions(const struct bao_core *core)
 {
     return core->live_sessions;

@@ -21,6 +21,8 @@
 
 struct bao_core;
 
+#define BAO_CORE_APPLY_BYTES ((size_t)2 << 20)
+
 struct bao_core_config {
     void *memory; /* 4096-aligned, lent for the core's life */
     size_t memory_bytes;
@@ -146,6 +148,9 @@ void bao_core_check(const struct bao_core *core);
 
 /* Bytes of core memory in use; sessions alive; queues. */
 size_t bao_core_memory_used(const struct bao_core *core);
+/* Bytes that are left, what is kept for settling included. A replay must not
+ * go on with less than BAO_CORE_APPLY_BYTES: a fact may need as much. */
+size_t bao_core_memory_left(const struct bao_core *core);
 uint64_t bao_core_sessions(const struct bao_core *core);
 
 /* Leases that run; a broker that drains waits until there are none. */

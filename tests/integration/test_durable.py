@@ -254,6 +254,24 @@ def _():
     equal(done.stdout, "", "it never said that it listens or is ready")
 
 
+@test("[S9] a memory limit that is too small for what is there is refused")
+def _():
+    lines = "".join(f"{n}\n" for n in range(150000))
+    for checkpoint in (False, True):
+        broker = Durable(path("data"))
+        done = broker.producer("jobs", "-q", input=lines)
+        equal(done.returncode, 0, "the producer")
+        equal(broker.stop() if checkpoint else -broker.kill(),
+              0 if checkpoint else 9, "how it ended")
+        done = run("baozi-broker", "--data", path("data"), "--http", "off",
+                   "--memory-limit", "64MiB", "--listen",
+                   f"ipc://{path('other')}")
+        equal(done.returncode, 78, "exit code: " + done.stderr)
+        contains(done.stderr, "raise --memory-limit")
+    with Durable(path("data")) as broker:
+        equal(show(broker, "jobs", "ready"), (300000,), "ready")
+
+
 @test("[S9] a backup of a busy broker starts, with all that was confirmed")
 def _():
     with Durable(path("data")) as broker:
