@@ -47,7 +47,9 @@ bool bench_item_read(struct bench_item *item, const uint8_t *data, size_t bytes)
     size_t at = BENCH_ITEM_BYTES_MIN;
     for (size_t i = 0; good && at < bytes; i++, at += 8) {
         uint64_t word = filling(item, i);
-        good = memcmp(data + at, &word, bytes - at < 8 ? bytes - at : 8) == 0;
+        uint64_t found = word;
+        memcpy(&found, data + at, bytes - at < 8 ? bytes - at : 8);
+        good = found == word;
     }
     return good;
 }

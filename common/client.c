@@ -104,6 +104,7 @@ static void engine_free(struct bao_engine *e)
     if (e->background_fd >= 0) {
         (void)close(e->background_fd);
     }
+    bao_async_free_spares(e);
     bao_failures_free(e);
     (void)pthread_mutex_destroy(&e->lock);
     (void)pthread_mutex_destroy(&e->failures_lock);
@@ -122,6 +123,7 @@ static enum baozi_status engine_make(const struct bao_settings *settings,
     bao_list_init(&e->waiters);
     bao_list_init(&e->watchers);
     bao_list_init(&e->completed);
+    bao_list_init(&e->spares);
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->failures_lock, NULL);
     e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -36,13 +36,19 @@ static void answered(struct bao_engine *e,
 
 static const struct bao_owner async_owner = {.answered = answered};
 
-struct bao_async *bao_async_make(uint64_t verb, size_t bytes)
+struct bao_async *
+bao_async_make(struct bao_engine *e, uint64_t verb, size_t bytes)
 {
-    struct bao_async *async = malloc(sizeof *async + bytes);
+    bool small = sizeof(struct bao_async) + bytes <= BAO_ASYNC_BYTES;
+    struct bao_link *spare = small ? bao_list_pop(&e->spares) : NULL;
+    struct bao_async *async =
+        spare != NULL ? BAO_OF(spare, struct bao_async, link)
+                      : malloc(small ? BAO_ASYNC_BYTES : sizeof *async + bytes);
     if (async == NULL) {
         return NULL;
     }
     memset(async, 0, sizeof *async);
+    async->small = small;
     /* Owners are only read; the pointer is the caller's to define. */
     async->request.owner = &async_owner;
     async->request.until_us = BAO_NEVER_US;
@@ -50,11 +56,30 @@ struct bao_async *bao_async_make(uint64_t verb, size_t bytes)
     return async;
 }
 
+void bao_async_free(struct bao_engine *e, struct bao_async *async)
+{
+    if (async->small && e->spares.count < BAO_ASYNC_SPARES) {
+        bao_list_push(&e->spares, &async->link);
+    } else {
+        free(async);
+    }
+}
+
+void bao_async_free_spares(struct bao_engine *e)
+{
+    struct bao_link *link;
+    while ((link = bao_list_pop(&e->spares)) != NULL) {
+        free(BAO_OF(link, struct bao_async, link));
+    }
+}
+
 void bao_async_submit(struct bao_engine *e, struct bao_async *async)
 {
+    uint64_t now_us = bao_time_monotonic_us();
     e->async_count++;
     e->puts_count += async->holder == NULL ? 1 : 0;
-    bao_dialogue_submit(e->dialogue, bao_time_monotonic_us(), &async->request);
+    bao_dialogue_submit(e->dialogue, now_us, &async->request);
+    bao_pump_soon(e, now_us);
 }
 
 /* --- flush -------------------------------------------------------------- */

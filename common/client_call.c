@@ -183,14 +183,14 @@ enum baozi_status bao_wait_for(struct bao_engine *e,
 {
     struct bao_waiter waiter = {0};
     uint64_t start_us = bao_time_monotonic_us();
-    uint64_t until_us = bao_until_us(wait_ms);
-    uint64_t ask_us = ask_at(e);
     enum baozi_status status = BAOZI_OK;
     if (is_ready(e, thing)) {
-        bao_pump_soon(e);
+        bao_pump_soon(e, start_us);
         bao_waiter_leave(e, &waiter);
         return BAOZI_OK;
     }
+    uint64_t until_us = bao_until_us(wait_ms);
+    uint64_t ask_us = ask_at(e);
     bao_list_push(&e->watchers, &waiter.watch);
     bao_pump(e);
     while (status == BAOZI_OK && !is_ready(e, thing)) {

@@ -103,9 +103,14 @@ struct bao_async {
     enum baozi_status status;
     struct baozi_receipt receipt;
     struct bao_holder *holder; /* of a settle */
-    char detail[BAO_DETAIL_BYTES];
+    bool small;                /* of a size that is kept for the next */
     uint8_t bytes[]; /* queue name, group, dedup key, header, payload */
 };
+
+/* Blocks of small requests are used again: the allocator's own quick lists
+ * end below their size. */
+#define BAO_ASYNC_BYTES  2048u
+#define BAO_ASYNC_SPARES 256u
 
 /* What a baozi_item hides: one block with its bytes behind it. */
 struct bao_holder {
@@ -183,6 +188,7 @@ struct bao_engine {
     size_t async_count; /* puts, settles: not yet called back */
     size_t puts_count;  /* of these: puts */
     struct bao_list completed;
+    struct bao_list spares; /* blocks for the next asynchronous requests */
     bool calling_back;
     enum baozi_status async_status; /* first failure since the last flush */
     char async_detail[BAO_DETAIL_BYTES];
@@ -210,7 +216,7 @@ struct bao_engine *bao_engine_here(const struct baozi *client);
 void bao_pump(struct bao_engine *engine);
 /* After something was left for the batch: pumps if a message may go, or the
  * last pump is some time ago. Else it costs no call to the system. */
-void bao_pump_soon(struct bao_engine *engine);
+void bao_pump_soon(struct bao_engine *engine, uint64_t now_us);
 /* Whoever sleeps on the socket does not sleep past the dialogue's deadline. */
 void bao_mind_deadline(struct bao_engine *engine);
 /* Sleeps once, until something may have changed or until_us. The lock is held
@@ -277,9 +283,14 @@ void bao_holder_free(struct bao_holder *holder);
 void bao_holder_show(struct bao_holder *holder, struct baozi_item *item);
 
 /* client_async.c */
-/* An empty request with `bytes` behind it; NULL without memory. */
-struct bao_async *bao_async_make(uint64_t verb, size_t bytes);
-/* Submits it, or frees it: it is the library's now. */
+/* An empty request with `bytes` behind it; NULL without memory. The lock is
+ * held, as in all of these. */
+struct bao_async *
+bao_async_make(struct bao_engine *engine, uint64_t verb, size_t bytes);
+void bao_async_free(struct bao_engine *engine, struct bao_async *async);
+/* Frees what is kept for later ones. */
+void bao_async_free_spares(struct bao_engine *engine);
+/* Submits it: it is the library's now; and pumps, when that is due. */
 void bao_async_submit(struct bao_engine *engine, struct bao_async *async);
 
 #endif

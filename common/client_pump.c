@@ -244,10 +244,10 @@ void bao_pump(struct bao_engine *e)
     bao_mind_deadline(e);
 }
 
-void bao_pump_soon(struct bao_engine *e)
+void bao_pump_soon(struct bao_engine *e, uint64_t now_us)
 {
     if (e->dirty || bao_dialogue_has_next(e->dialogue) ||
-        bao_time_monotonic_us() - e->pumped_us >= PUMP_US) {
+        now_us - e->pumped_us >= PUMP_US) {
         bao_pump(e);
     } else {
         bao_mind_deadline(e);
@@ -390,7 +390,7 @@ void bao_call_back(struct bao_engine *e)
         if (async->holder != NULL) {
             bao_holder_free(async->holder);
         }
-        free(async);
+        bao_async_free(e, async);
     }
     e->calling_back = false;
     bao_wake_watchers(e);

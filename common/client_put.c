@@ -308,12 +308,13 @@ static struct bao_span keep(uint8_t **at, struct bao_span bytes)
 }
 
 /* Copies a prepared put with everything that it points at. */
-static struct bao_async *copy_put(const struct bao_operation *op,
+static struct bao_async *copy_put(struct bao_engine *e,
+                                  const struct bao_operation *op,
                                   const struct bao_letter *letter)
 {
     size_t bytes = op->queue.bytes + op->group.bytes + op->dedup_key.bytes +
                    letter->header.bytes + letter->payload.bytes;
-    struct bao_async *async = bao_async_make(BAO_VERB_PUT, bytes);
+    struct bao_async *async = bao_async_make(e, BAO_VERB_PUT, bytes);
     if (async == NULL) {
         return NULL;
     }
@@ -336,10 +337,17 @@ static bool has_window(struct bao_engine *e, void *thing)
     return e->puts_count < e->settings->window;
 }
 
-/* Gives the put to the engine, waiting for a place in the window. */
+/* Whom an asynchronous put tells. */
+struct listener {
+    baozi_answered *answered;
+    void *context;
+};
+
+/* Gives a copy of the put to the engine, once the window has a place. */
 static enum baozi_status submit_put(struct baozi *client,
                                     const struct bao_call *call,
-                                    struct bao_async *async,
+                                    const struct bao_letter *letter,
+                                    struct listener listener,
                                     int64_t wait_ms)
 {
     enum baozi_status status;
@@ -349,14 +357,18 @@ static enum baozi_status submit_put(struct baozi *client,
         if (!has_window(e, NULL)) {
             status = bao_wait_for(e, has_window, NULL, wait_ms);
         }
-        if (status == BAOZI_OK) {
+        struct bao_async *async =
+            status == BAOZI_OK ? copy_put(e, &call->request.operation, letter)
+                               : NULL;
+        if (async != NULL) {
+            async->answered = listener.answered;
+            async->context = listener.context;
             bao_async_submit(e, async);
-            bao_pump_soon(e);
-            async = NULL;
+        } else if (status == BAOZI_OK) {
+            status = BAOZI_NO_MEMORY;
         }
     }
     bao_unlock(e);
-    free(async);
     if (status == BAOZI_TIMEOUT) {
         status = BAOZI_FULL;
         detail = "the window of unconfirmed puts";
@@ -392,11 +404,6 @@ enum baozi_status baozi_put_async(struct baozi *client,
                                     bao_span_of(packed.data, packed.bytes),
                                 .payload = bao_span_of(payload, bytes)};
     set_options(&call.request.operation, &settled, 0);
-    struct bao_async *async = copy_put(&call.request.operation, &letter);
-    if (async == NULL) {
-        return bao_note(client, BAOZI_NO_MEMORY, call.verb, call.queue, "");
-    }
-    async->answered = answered;
-    async->context = context;
-    return submit_put(client, &call, async, wait_ms);
+    struct listener listener = {.answered = answered, .context = context};
+    return submit_put(client, &call, &letter, listener, wait_ms);
 }

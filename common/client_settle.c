@@ -137,23 +137,22 @@ static enum baozi_status done_async(struct baozi *client,
                         (struct bao_span){0},
                         "its session ended");
     }
-    struct bao_async *async = bao_async_make(BAO_VERB_DONE, 0);
-    struct bao_engine *e = NULL;
-    status = BAOZI_NO_MEMORY;
+    struct bao_engine *e = bao_enter(client, &status);
+    struct bao_async *async =
+        e == NULL ? NULL : bao_async_make(e, BAO_VERB_DONE, 0);
     if (async != NULL) {
         async->holder = holder;
         set_item(&async->request.operation, holder);
-        e = bao_enter(client, &status);
-    }
-    if (e != NULL) {
         bao_async_submit(e, async);
-        bao_pump_soon(e);
-        bao_unlock(e);
-        bao_unpin(e);
-        return BAOZI_OK;
+        holder = NULL;
+    } else if (e != NULL) {
+        status = BAOZI_NO_MEMORY;
     }
-    free(async);
-    end_hold(client, holder);
+    bao_unlock(e);
+    bao_unpin(e);
+    if (holder != NULL) {
+        end_hold(client, holder);
+    }
     return bao_note(client, status, "task_done", (struct bao_span){0}, "");
 }
 
