@@ -94,12 +94,13 @@ struct bao_log_report {
     uint64_t rewritten_bytes;  /* of the tail, before serving */
 
     /* If refused: */
-    bool corrupt;     /* `file`, `offset`, `lsn` name the place */
-    char file[64];    /* name in the folder */
-    uint64_t offset;  /* in it */
-    uint64_t lsn;     /* first one that is not there unharmed */
-    uint64_t durable; /* how far the log states to have been synced */
-    uint64_t queue;   /* of the damaged record if its head is readable */
+    const char *folder; /* as it was given; lent */
+    bool corrupt;       /* `file`, `offset`, `lsn` name the place */
+    char file[64];      /* name in the folder */
+    uint64_t offset;    /* in it */
+    uint64_t lsn;       /* first one that is not there unharmed */
+    uint64_t durable;   /* how far the log states to have been synced */
+    uint64_t queue;     /* of the damaged record if its head is readable */
     struct bao_problem problem; /* what, why, what to do; exit code */
 };
 

@@ -183,7 +183,7 @@ enum baozi_status bao_log_open(const struct bao_log_config *config,
 {
     struct bao_log *new = calloc(1, sizeof *new);
     enum baozi_status status = BAOZI_NO_MEMORY;
-    *report = (struct bao_log_report){0};
+    *report = (struct bao_log_report){.folder = config->folder};
     BAO_ASSERT(bao_crc32c_test());
     if (new == NULL)
         return BAOZI_NO_MEMORY;

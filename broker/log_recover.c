@@ -30,18 +30,26 @@ enum baozi_status bao_log_corrupt(struct bao_log_report *report,
     report->lsn = lsn;
     report->problem.exit_code = BAO_EXIT_IO;
     (void)snprintf(report->file, sizeof report->file, "%s", file);
+    char queue[40] = "";
+    if (report->queue != 0)
+        (void)snprintf(queue,
+                       sizeof queue,
+                       ", queue number %llu",
+                       (unsigned long long)report->queue);
     bao_problem_what(&report->problem,
-                     "the log is damaged: %s, offset %llu, lsn %llu",
+                     "the log is damaged: %s, offset %llu, lsn %llu%s",
                      file,
                      (unsigned long long)offset,
-                     (unsigned long long)lsn);
+                     (unsigned long long)lsn,
+                     queue);
     bao_problem_why(&report->problem,
                     "%s; the log was synced up to lsn %llu",
                     why,
                     (unsigned long long)report->durable);
     bao_problem_remedy(&report->problem,
-                       "restore a backup, or let `baozi log repair "
-                       "--quarantine` set the damaged part aside");
+                       "restore a backup, or set the damaged part aside with "
+                       "`baozi log repair --quarantine %s`",
+                       report->folder != NULL ? report->folder : "DIR");
     return BAOZI_STORAGE_FAILED;
 }
 

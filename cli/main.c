@@ -35,6 +35,10 @@
     X(health)         \
     X(backup)         \
     X(bench)          \
+    X(log_verify)     \
+    X(log_stat)       \
+    X(log_dump)       \
+    X(log_repair)     \
     X(demo)           \
     X(completion)     \
     X(version)        \
@@ -163,13 +167,14 @@ static int refuse_verb(const char *const *words, size_t count)
         if (!cli_commands[i]->hidden)
             known[known_count++] = verbs_of(cli_commands[i]);
     }
-    if (group && (count < 2 || words[1][0] == '-'))
-        return bao_complain("baozi",
-                            BAO_EXIT_USAGE,
-                            "the verb is not complete",
-                            "baozi queue needs a second word",
-                            "baozi queue ls, show, create, set, pause, "
-                            "resume, purge, shutdown, reopen or rm");
+    if (group && (count < 2 || words[1][0] == '-')) {
+        (void)snprintf(
+            what, sizeof what, "baozi %s needs a second word", words[0]);
+        (void)snprintf(
+            remedy, sizeof remedy, "baozi %s --help lists them", words[0]);
+        return bao_complain(
+            "baozi", BAO_EXIT_USAGE, "the verb is not complete", what, remedy);
+    }
     char verb[128];
     (void)snprintf(verb,
                    sizeof verb,

@@ -1,0 +1,205 @@
+"""`baozi log`: a data folder looked at, harmed, named and repaired."""
+import json
+import os
+import shutil
+import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
+                                "..", "lib"))
+from baozi_test import *  # noqa: E402,F403
+
+HEAD = 4096  # of a segment
+RECORD = 56  # head of a record
+
+
+def filled(name, count=10):
+    """A folder with that many items of `jobs`, left by a kill -9."""
+    data = path(name)
+    broker = Broker(data=data)
+    equal(broker.cli("queue", "create", "jobs").returncode, 0)
+    for i in range(count):
+        equal(broker.cli("put", "jobs", f"item {i}").returncode, 0)
+    wait_until(lambda: marks(data), 5, "a MARK behind the last batch")
+    broker.kill()
+    return data
+
+
+def records(data):
+    """What `baozi log dump` says, one dict a record."""
+    found = run("baozi", "log", "dump", data, "--format", "json")
+    equal(found.returncode, 0, found.stderr)
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+def marks(data):
+    found = records(data)
+    return found and found[-1]["kind"] == "mark"
+
+
+def segment(data, number=1):
+    return os.path.join(data, f"segment-{number:016x}")
+
+
+def flip(file, offset):
+    with open(file, "r+b") as opened:
+        opened.seek(offset)
+        byte = opened.read(1)[0]
+        opened.seek(offset)
+        opened.write(bytes([byte ^ 0x40]))
+
+
+def refused(data):
+    """The broker does not start; what it says."""
+    found = run("baozi-broker", "--data", data, "--listen",
+                "ipc://" + path("refused"), "--http", "off")
+    equal(found.returncode, 74, found.stderr)
+    return found.stderr
+
+
+def payloads(data, count):
+    """All that a broker finds there."""
+    with Broker(data=data) as broker:
+        return [broker.cli("get", "jobs", "--no-wait").stdout
+                for _ in range(count)]
+
+
+@test("[S9] what a broker left is good, and is shown record by record")
+def _():
+    data = filled("good")
+    found = run("baozi", "log", "verify", data, "--format", "json")
+    equal(found.returncode, 0, found.stdout + found.stderr)
+    verdict = json.loads(found.stdout)
+    check(verdict["good"] and verdict["places"] == [], verdict)
+    check(verdict["durable_lsn"] >= verdict["last_lsn"] - 1, verdict)
+    kinds = {record["kind"] for record in records(data)}
+    check({"entry", "batch_end", "mark"} <= kinds, kinds)
+    stat = json.loads(run("baozi", "log", "stat", data, "--format",
+                          "json").stdout)
+    equal(stat["format"], 1)
+    equal(stat["segments"][0]["state"], "open")
+    contains(run("baozi", "log", "stat", data).stdout, "SEGMENT")
+    lines = run("baozi", "log", "dump", data, "--from", "5").stdout
+    check(lines.startswith("5 "), lines[:80])
+
+
+@test("[S9] the layout of JOURNAL.md is what lies there")
+def _():
+    data = filled("layout")
+    record = next(r for r in records(data) if r["kind"] == "entry")
+    with open(segment(data), "rb") as file:
+        content = file.read(HEAD + 65536)
+    equal(content[:8], b"BAOZISEG")
+    head_format, salt = struct.unpack_from("<II", content, 8)
+    number, size, stride = struct.unpack_from("<QQQ", content, 24)
+    equal((head_format, number, size, stride), (1, 1, 64 << 20, 64 << 20))
+    magic, kind, flags, size, lsn, found_salt, group, index, term, queue = \
+        struct.unpack_from("<HBBIQIIQQQ", content, record["offset"])
+    equal((magic, kind, flags), (0x7a62, 1, 0))
+    equal((size, lsn, found_salt, group, index, term, queue),
+          (record["bytes"], record["lsn"], salt, record["group"],
+           record["index"], record["term"], record["queue"]))
+    check(record["offset"] % 8 == 0, record)
+
+
+@test("[S9] a damaged record is named, cut and set aside; what was before it "
+      "stays")
+def _():
+    data = filled("damaged")
+    all_records = records(data)
+    entries = [r for r in all_records
+               if r["kind"] == "entry" and r["queue"] == 1]
+    victim = entries[6]
+    flip(segment(data), victim["offset"] + RECORD + 2)
+    for text in (refused(data),
+                 run("baozi", "log", "verify", data).stdout):
+        contains(text, "segment-0000000000000001")
+        contains(text, f"offset {victim['offset']}")
+        contains(text, f"lsn {victim['lsn']}")
+        contains(text, "queue number 1")
+    contains(refused(data), f"baozi log repair --quarantine {data}")
+    equal(run("baozi", "log", "verify", data).returncode, 1)
+    equal(run("baozi", "log", "repair", data).returncode, 64)
+    found = run("baozi", "log", "repair", "--quarantine", data, "--format",
+                "json")
+    equal(found.returncode, 0, found.stderr)
+    told = json.loads(found.stdout)
+    check(told["last_lsn"] < victim["lsn"] <= told["lost_first_lsn"], told)
+    check(told["lost_entries"] >= 3 and 1 in told["queues"], told)
+    aside = os.path.join(data, told["quarantine"])
+    rest = [name for name in os.listdir(aside) if ".from-" in name]
+    equal(len(rest), 1)
+    equal(run("baozi", "log", "verify", data).returncode, 0)
+    got = [text for text in payloads(data, 10) if text]
+    equal(got, [f"item {i}" for i in range(len(got))])
+    check(3 <= len(got) < 10, got)
+    again = run("baozi", "log", "repair", "--quarantine", data)
+    equal(again.returncode, 0)
+    contains(again.stderr, "nothing was changed")
+
+
+@test("[S9] one manifest may be damaged; both are made anew from the segments")
+def _():
+    data = filled("manifest")
+    flip(os.path.join(data, "manifest.0"), 40)
+    found = run("baozi", "log", "verify", data)
+    equal(found.returncode, 1)
+    contains(found.stdout, "flaw: manifest.0")
+    contains(found.stdout, "a broker starts here")
+    copy = path("manifest-both")
+    shutil.copytree(data, copy)
+    for name in ("manifest.0", "manifest.1"):
+        with open(os.path.join(copy, name), "wb") as file:
+            file.write(bytes(16384))
+    contains(refused(copy), "manifest")
+    equal(run("baozi", "log", "repair", "--quarantine", copy).returncode, 0)
+    for one in (data, copy):
+        equal(payloads(one, 10), [f"item {i}" for i in range(10)])
+
+
+@test("[S9] a folder of a newer format is refused and not touched")
+def _():
+    data = filled("newer")
+    for name in ("manifest.0", "manifest.1"):
+        with open(os.path.join(data, name), "r+b") as file:
+            content = bytearray(file.read())
+            content[8:12] = struct.pack("<I", 2)
+            size = struct.unpack_from("<Q", content, 16)[0]
+            content[12:16] = struct.pack(
+                "<I", crc32c(content[:12] + content[16:size]))
+            file.seek(0)
+            file.write(content)
+    before = {name: os.stat(os.path.join(data, name)).st_mtime_ns
+              for name in os.listdir(data) if name != "lock"}
+    found = run("baozi-broker", "--data", data, "--listen",
+                "ipc://" + path("newer.socket"), "--http", "off")
+    equal(found.returncode, 76, found.stderr)
+    contains(found.stderr, "newer version")
+    after = {name: os.stat(os.path.join(data, name)).st_mtime_ns
+             for name in os.listdir(data) if name != "lock"}
+    equal(after, before)
+
+
+@test("[S9] a folder in use can be looked at, and not repaired")
+def _():
+    data = path("busy")
+    with Broker(data=data) as broker:
+        equal(broker.cli("queue", "create", "jobs").returncode, 0)
+        found = run("baozi", "log", "stat", data)
+        equal(found.returncode, 0)
+        contains(found.stderr, "a broker runs in it")
+        equal(run("baozi", "log", "repair", "--quarantine",
+                  data).returncode, 75)
+    equal(run("baozi", "log", "verify", path("nowhere")).returncode, 74)
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in bytes(data):
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff
+
+
+main()
