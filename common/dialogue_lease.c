@@ -249,6 +249,27 @@ static void end_renewal(struct bao_dialogue *d, struct bao_lease *lease)
     }
 }
 
+/* Of several leases of one item only the youngest can be alive, so what is
+ * said of the item is said of the oldest that is still renewed. */
+static struct bao_lease *oldest_renewed(const struct bao_dialogue *d,
+                                        const struct bao_own_request *own,
+                                        uint64_t id)
+{
+    struct bao_lease *oldest = NULL;
+    for (uint32_t i = 0; i < own->count; i++) {
+        if (bao_load64(own->columns + 8 * i) != id) {
+            continue;
+        }
+        struct bao_lease *lease = bao_map_find(
+            &d->leases, bao_load64(own->columns + 8 * (own->count + i)));
+        if (lease != NULL && lease->renew_us != BAO_NEVER_US &&
+            (oldest == NULL || lease->token < oldest->token)) {
+            oldest = lease;
+        }
+    }
+    return oldest;
+}
+
 /* Our TOUCH was answered: STALE names those that are not to be renewed any
  * more, because they ended or max_run is over. What their holder sends for
  * them is still the broker's to judge. */
@@ -260,16 +281,10 @@ void bao_leases_touched(struct bao_dialogue *d,
         return;
     }
     for (size_t i = 0; i < bao_column64_count(answer->ids); i++) {
-        uint64_t id = bao_column64(answer->ids, i);
-        for (uint32_t k = 0; k < own->count; k++) {
-            if (bao_load64(own->columns + 8 * k) != id) {
-                continue;
-            }
-            struct bao_lease *lease = bao_map_find(
-                &d->leases, bao_load64(own->columns + 8 * (own->count + k)));
-            if (lease != NULL) {
-                end_renewal(d, lease);
-            }
+        struct bao_lease *lease =
+            oldest_renewed(d, own, bao_column64(answer->ids, i));
+        if (lease != NULL) {
+            end_renewal(d, lease);
         }
     }
 }

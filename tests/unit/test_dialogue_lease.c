@@ -68,6 +68,25 @@ static void test_dialogue_lease__renews_leases_at_a_third(void **state)
     assert_int_equal(bao_dialogue_held(world.dialogue), 1);
 }
 
+/* An item that came back while its old lease is still in our hands: STALE,
+ * which names the item, is said of that one, and the new one is renewed on. */
+static void
+test_dialogue_lease__renews_the_younger_lease_of_an_item(void **state)
+{
+    (void)state;
+    take_item("GET rid=1 status=OK ids=8 token=70 lengths=2 lease_ms=900");
+    take_item("GET rid=2 status=OK ids=8 token=75 lengths=2 lease_ms=900");
+    world_at(&world, 300);
+    world_story(&world,
+                "> ACK ranges=2,2\n"
+                "> TOUCH rid=3 ids=8,8 tokens=70,75 lease_ms=900\n> --\n");
+    world_hears(&world, "TOUCH rid=3 status=STALE ids=8", NULL);
+    world_at(&world, 600);
+    world_story(&world,
+                "> ACK ranges=3,3\n"
+                "> TOUCH rid=4 ids=8 tokens=75 lease_ms=900\n> --\n");
+}
+
 static void test_dialogue_lease__never_renews_a_lease_without_end(void **state)
 {
     (void)state;
@@ -323,6 +342,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_dialogue_lease__renews_leases_at_a_third),
+        TEST(test_dialogue_lease__renews_the_younger_lease_of_an_item),
         TEST(test_dialogue_lease__never_renews_a_lease_without_end),
         TEST(test_dialogue_lease__tells_what_it_holds_after_a_resume),
         TEST(test_dialogue_lease__loses_leases_with_the_session),
