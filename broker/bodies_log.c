@@ -22,11 +22,9 @@ void bao_bodies_over(struct bao_bodies *bodies,
 
 /* --- hot and cold --- */
 
-void bao_bodies_note_hot(struct bao_bodies *bodies, uint64_t id, size_t bytes)
+/* It is to be made cold once the turn was written. */
+static void note_fresh(struct bao_bodies *bodies, uint64_t id)
 {
-    bodies->hot_bytes += bytes;
-    if (bodies->hot_bytes <= bodies->hot_bytes_max)
-        return;
     if (bodies->fresh_count == bodies->fresh_capacity) {
         const size_t capacity = bodies->fresh_capacity == 0
                                     ? FRESH_FIRST
@@ -39,6 +37,13 @@ void bao_bodies_note_hot(struct bao_bodies *bodies, uint64_t id, size_t bytes)
         bodies->fresh_capacity = capacity;
     }
     bodies->fresh[bodies->fresh_count++] = id;
+}
+
+void bao_bodies_note_hot(struct bao_bodies *bodies, uint64_t id, size_t bytes)
+{
+    bodies->hot_bytes += bytes;
+    if (bodies->hot_bytes > bodies->hot_bytes_max)
+        note_fresh(bodies, id);
 }
 
 struct bao_payload *
@@ -117,18 +122,33 @@ const char *bao_bodies_damage(const struct bao_bodies *bodies,
 
 /* --- new places --- */
 
+/* Until the turn is written its bytes are nowhere but here: a cold one is hot
+ * for so long. */
 void bao_bodies_readdress(struct bao_bodies *bodies, uint64_t id)
 {
     struct bao_payload *payload = bao_bodies_find(bodies, id);
     struct bao_payload *kept = bao_bodies_keep(bodies, payload);
     if (kept == NULL) {
         bodies->damaged_id = id;
+        bodies->journal->failed = true;
         return;
     }
     bao_journal_drop(bodies->journal, payload->address, payload->bytes);
-    payload->address = bao_journal_copy(
+    const uint64_t address = bao_journal_copy(
         bodies->journal, id, payload->result, bao_payload_bytes(kept));
-    bao_bodies_give(bodies, kept);
+    if (kept == payload) {
+        payload->address = address;
+        bao_bodies_give(bodies, kept);
+        return;
+    }
+    bodies->kept--; /* it is the tree's from here on */
+    kept->crc = payload->crc;
+    kept->address = address;
+    (void)bao_bodies_take(bodies, id);
+    bao_arena_give(bodies->arena, payload);
+    bao_bodies_put(bodies, id, kept);
+    bodies->hot_bytes += address == 0 ? 0 : kept->bytes;
+    note_fresh(bodies, id);
 }
 
 /* Copies the bytes at `address` if they are the payload of `id`. */

@@ -271,12 +271,16 @@ bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us)
 bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us)
 {
     bool good = true;
-    if (disk->log != NULL && checkpoint && disk->journal != NULL)
+    if (disk->log != NULL && checkpoint && disk->journal != NULL &&
+        !bao_journal_failed(disk->journal))
         whole_checkpoint(disk, now_us);
-    if (disk->log != NULL && disk->journal != NULL)
+    const bool served = disk->journal != NULL;
+    if (served && bao_journal_failed(disk->journal))
+        good = false;
+    if (disk->log != NULL && served && good)
         good = bao_log_close(disk->log) == BAOZI_OK;
     else if (disk->log != NULL)
-        bao_log_abandon(disk->log); /* it was never served */
+        bao_log_abandon(disk->log); /* a part of a turn must not be written */
     bao_log_threads_close(disk->threads);
     if (disk->locked)
         bao_storage_close(&disk->storage);

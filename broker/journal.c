@@ -180,6 +180,12 @@ static void log_fact(struct bao_journal *journal,
     place_bodies(journal, fact, holds, place.address + code_bytes);
 }
 
+/* Nothing that came after a failure is ever safe. */
+static uint64_t safe_at(const struct bao_journal *journal, uint64_t position)
+{
+    return journal->failed ? UINT64_MAX : position;
+}
+
 uint64_t bao_journal_put(struct bao_journal *journal,
                          const struct bao_fact *fact,
                          const struct bao_holds *holds)
@@ -193,12 +199,12 @@ uint64_t bao_journal_put(struct bao_journal *journal,
         return journal->position;
     }
     log_fact(journal, fact, holds);
-    if (fact->queue != 0)
+    if (fact->queue != 0 && !journal->failed)
         bao_unsynced_note(&journal->unsynced,
                           journal->position,
                           fact,
                           journal->marks.written);
-    return journal->position;
+    return safe_at(journal, journal->position);
 }
 
 /* --- what is dead --- */
@@ -294,12 +300,14 @@ bool bao_journal_failed(const struct bao_journal *journal)
 
 uint64_t bao_journal_last(const struct bao_journal *journal, uint64_t queue)
 {
-    return journal->log == NULL || queue == 0
-               ? 0
-               : bao_unsynced_last(&journal->unsynced, queue);
+    if (journal->log == NULL || queue == 0)
+        return 0;
+    return safe_at(journal, bao_unsynced_last(&journal->unsynced, queue));
 }
 
 uint64_t bao_journal_put_of(const struct bao_journal *journal, uint64_t id)
 {
-    return journal->log == NULL ? 0 : bao_unsynced_put(&journal->unsynced, id);
+    if (journal->log == NULL)
+        return 0;
+    return safe_at(journal, bao_unsynced_put(&journal->unsynced, id));
 }

@@ -16,8 +16,9 @@
  * BAO_BIG_BYTES and more is a COPY record behind its fact, in one batch with
  * it.
  *
- * What follows a failure of the log is not written any more, and its marks
- * stand still: bao_journal_failed() is to be asked each turn.
+ * What follows a failure of the log is not written any more, its position is
+ * UINT64_MAX, which no mark ever passes, and the marks stand still:
+ * bao_journal_failed() is to be asked each turn.
  */
 #ifndef BAO_JOURNAL_H
 #define BAO_JOURNAL_H

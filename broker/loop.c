@@ -139,7 +139,7 @@ static bool turn(struct loop *loop)
     bool spent = false;
     bao_gateway_tick(gateway, loop->now_us);
     bao_edge_turn(edge, loop->now_us);
-    while (!spent && bao_edge_next(edge, &event)) {
+    while (!spent && !loop->failed && bao_edge_next(edge, &event)) {
         bao_gateway_event(gateway, loop->now_us, &event, &work);
         spent = is_spent(loop, &work);
     }

@@ -122,6 +122,27 @@ static void turn(void)
     assert_false(bao_journal_failed(&world.journal));
 }
 
+/* --- what must be there --- */
+
+static void check_item(uint64_t n)
+{
+    const struct model *item = &world.items[n];
+    struct bao_payload *payload = bao_bodies_find(world.bodies, ID(n));
+    assert_int_equal(payload != NULL, item->there);
+    if (payload == NULL)
+        return;
+    assert_int_equal(payload->bytes, item->bytes);
+    assert_int_equal(payload->result, item->result);
+    struct bao_payload *kept = bao_bodies_keep(world.bodies, payload);
+    assert_non_null(kept);
+    struct bao_span bytes = bao_payload_bytes(kept);
+    assert_int_equal(bytes.bytes, item->bytes);
+    for (size_t i = 0; i < bytes.bytes; i++)
+        if (bytes.data[i] != item->fill)
+            fail_msg("item %llu has other bytes", (unsigned long long)n);
+    bao_bodies_give(world.bodies, kept);
+}
+
 /* --- facts
  * ------------------------------------------------------------------*/
 
@@ -232,6 +253,7 @@ static void redrive(uint64_t n)
     tell(&fact);
     world.items[world.last] = world.items[n];
     world.items[n] = (struct model){.ended = true};
+    check_item(world.last); /* before it is written, too */
 }
 
 static void forget_result(uint64_t n)
@@ -243,28 +265,6 @@ static void forget_result(uint64_t n)
                                   .ids = &id};
     tell(&fact);
     world.items[n] = (struct model){.ended = true};
-}
-
-/* --- what must be there
- * -----------------------------------------------------*/
-
-static void check_item(uint64_t n)
-{
-    const struct model *item = &world.items[n];
-    struct bao_payload *payload = bao_bodies_find(world.bodies, ID(n));
-    assert_int_equal(payload != NULL, item->there);
-    if (payload == NULL)
-        return;
-    assert_int_equal(payload->bytes, item->bytes);
-    assert_int_equal(payload->result, item->result);
-    struct bao_payload *kept = bao_bodies_keep(world.bodies, payload);
-    assert_non_null(kept);
-    struct bao_span bytes = bao_payload_bytes(kept);
-    assert_int_equal(bytes.bytes, item->bytes);
-    for (size_t i = 0; i < bytes.bytes; i++)
-        if (bytes.data[i] != item->fill)
-            fail_msg("item %llu has other bytes", (unsigned long long)n);
-    bao_bodies_give(world.bodies, kept);
 }
 
 static void check_all(void)
@@ -393,11 +393,39 @@ static void test_bodies_log__a_flipped_byte_is_found(void **state)
     liar_free(world.liar);
 }
 
+/* A put that came after the failure must not be told OK by old marks. */
+static void test_bodies_log__nothing_is_safe_after_a_failure(void **state)
+{
+    (void)state;
+    world = (struct world){.liar = liar_new(1), .now_us = 1000};
+    model_seed(1);
+    start();
+    put();
+    turn();
+    const struct bao_fact fact = {.kind = BAO_FACT_ITEM_READY, .queue = QUEUE};
+    assert_true(bao_journal_put(&world.journal, &fact, &world.holds) <
+                UINT64_MAX);
+    liar_fail(world.liar, LIAR_WRITE, 1, 5);
+    bao_journal_write(&world.journal, world.now_us, true);
+    assert_true(bao_journal_failed(&world.journal));
+    const struct bao_marks marks = bao_journal_marks(&world.journal);
+    assert_int_equal(bao_journal_put(&world.journal, &fact, &world.holds),
+                     UINT64_MAX);
+    assert_int_equal(bao_journal_last(&world.journal, QUEUE), UINT64_MAX);
+    assert_int_equal(bao_journal_put_of(&world.journal, ID(1)), UINT64_MAX);
+    bao_journal_write(&world.journal, world.now_us, true);
+    assert_int_equal(bao_journal_marks(&world.journal).written, marks.written);
+    assert_int_equal(bao_journal_marks(&world.journal).synced, marks.synced);
+    end(false);
+    liar_free(world.liar);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_log__payloads_are_what_was_put),
         cmocka_unit_test(test_bodies_log__a_flipped_byte_is_found),
+        cmocka_unit_test(test_bodies_log__nothing_is_safe_after_a_failure),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("bodies_log", tests, NULL, NULL);
