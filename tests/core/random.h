@@ -33,6 +33,7 @@ struct run {
     uint64_t statuses[64];
     uint64_t pushes;
     uint64_t restarts;
+    bool memory; /* one of the queues is in memory only */
     struct {
         unsigned client;
         uint64_t target;

@@ -203,6 +203,10 @@ static void declare_all(struct run *run, unsigned c)
         options.lease_ms = 500;
         options.dead_max = 5;
         options.group_ttl_ms = 1000;
+        if (i == 4 && run->memory) {
+            options.present |= BAO_OPTION_BIT(DURABILITY);
+            options.durability = BAO_LEVEL_MEMORY;
+        }
         declare.options = &options;
         random_send_request(run, c, &declare, NULL, 0);
     }
@@ -388,6 +392,7 @@ static void run_seed(uint64_t seed)
     config.waiting_max = 60;
     config.parked_bytes_max = 500;
     config.seed = seed;
+    run.memory = seed % 4 == 0;
     run.requests = calloc(REQUESTS_MAX, sizeof(*run.requests));
     assert_non_null(run.requests);
     run.world = world_open(&config);

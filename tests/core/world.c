@@ -494,9 +494,7 @@ void world_restart(struct world *world)
     world->config.now_us = now_us(world);
     world->core = world_core_open(world->config, &world->memory);
     world->replay = world_core_open(world->config, &world->replay_memory);
-    world->partial = false;
-    world_image_recover(world, world->core);
-    fact_log_replay(&world->log, 0, world->replay);
+    world_image_recover(world, world->core, world->replay);
     bao_core_check(world->core);
     world->down = false;
     struct bao_out out = {0}; /* the loop's first turn */

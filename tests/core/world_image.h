@@ -45,8 +45,10 @@ void world_image_step(struct world *world);
 void world_image_die(struct world *world);
 
 /* Gives a fresh core what was there: from the last image and the log, or
- * from the log alone. */
-void world_image_recover(struct world *world, struct bao_core *core);
+ * from the log alone, as `replay` does if the log has all facts. */
+void world_image_recover(struct world *world,
+                         struct bao_core *core,
+                         struct bao_core *replay);
 
 /* --- for tests of their own --- */
 
