@@ -352,7 +352,7 @@ def _():
         known = {
             "tests/unit": r"test_.*\.c", "tests/thread": r"test_.*\.c",
             "tests/integration": r"(test_.*\.py|[a-z].*\.c)",
-            "tests/house": r"test_.*\.py", "tests/bench": r"bench_.*\.(c|py)",
+            "tests/house": r"test_.*\.py", "tests/bench": r"(bench_.*\.(c|py)|restart\.py)",
             "tests/examples": r"(t\d\d_.*|hello)\.c",
             # make bench
             "tests/bench/compare": r"[a-z_]*\.(c|py)",
