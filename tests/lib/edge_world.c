@@ -3,8 +3,11 @@
  */
 #include "tests/lib/edge_world.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zmq.h>
@@ -195,4 +198,70 @@ void child_kill(pid_t pid)
 void child_kill_family(pid_t pid)
 {
     (void)kill(-pid, SIGKILL);
+}
+
+/* --- plain sockets --- */
+
+int raw_open(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    const char *port = strrchr(world.tcp, ':') + 1;
+    address.sin_port = htons((uint16_t)atoi(port));
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int raw = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(raw >= 0);
+    assert_int_equal(
+        connect(raw, (const struct sockaddr *)&address, sizeof address), 0);
+    return raw;
+}
+
+void raw_write(int raw, const void *data, size_t bytes)
+{
+    (void)send(raw, data, bytes, MSG_NOSIGNAL);
+}
+
+void raw_greet(int raw, const void *id, uint8_t id_bytes)
+{
+    uint8_t greeting[64] = {0xff, 0, 0, 0, 0, 0, 0, 0, 1, 0x7f, 3, 0};
+    memcpy(greeting + 12, "NULL", 4);
+    raw_write(raw, greeting, sizeof greeting);
+    uint8_t ready[128] = {4, 0, 5, 'R', 'E', 'A', 'D', 'Y'};
+    size_t used = 8;
+    ready[used++] = 11;
+    memcpy(ready + used, "Socket-Type", 11);
+    used += 11;
+    memcpy(ready + used, "\0\0\0\6DEALER", 10);
+    used += 10;
+    ready[used++] = 8;
+    memcpy(ready + used, "Identity", 8);
+    used += 8;
+    ready[used++] = 0;
+    ready[used++] = 0;
+    ready[used++] = 0;
+    ready[used++] = id_bytes;
+    if (id_bytes > 0)
+        memcpy(ready + used, id, id_bytes);
+    used += id_bytes;
+    ready[1] = (uint8_t)(used - 2);
+    raw_write(raw, ready, used);
+    /* Theirs must have come before a message may be sent. */
+    struct timeval patience = {.tv_sec = 5};
+    (void)setsockopt(raw, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+    uint8_t theirs[256];
+    assert_int_equal(recv(raw, theirs, 64 + 2, MSG_WAITALL), 64 + 2);
+    size_t rest = theirs[65];
+    assert_int_equal(recv(raw, theirs, rest, MSG_WAITALL), rest);
+}
+
+bool raw_is_closed(int raw, uint64_t ms)
+{
+    uint64_t end = bao_time_monotonic_us() + ms * 1000;
+    char data[256];
+    while (bao_time_monotonic_us() < end) {
+        ssize_t got = recv(raw, data, sizeof data, MSG_DONTWAIT);
+        if (got == 0 || (got < 0 && errno != EAGAIN))
+            return true;
+        (void)edge_run(10, NULL, 0);
+    }
+    return false;
 }

@@ -66,6 +66,14 @@ void friend_close(struct friend *friend);
 /* A message of so many parts of so many bytes each. */
 void friend_says(struct friend *friend, size_t parts, size_t bytes);
 
+/* A plain socket, connected to world.tcp. */
+int raw_open(void);
+void raw_write(int raw, const void *data, size_t bytes);
+/* Shakes hands as a DEALER with the given routing id. */
+void raw_greet(int raw, const void *id, uint8_t id_bytes);
+/* True if the other side closes within `ms`; the edge turns meanwhile. */
+bool raw_is_closed(int raw, uint64_t ms);
+
 /* A child that connects, says something and waits to be killed. */
 pid_t child_open(const char *url, bool with_grandchild);
 void child_kill(pid_t pid);
