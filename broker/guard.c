@@ -30,7 +30,8 @@
 
 #define MIB                (UINT64_C(1) << 20)
 #define TICK_MS            10
-#define CALM_TICK_MS       50       /* while memory does not grow */
+#define CALM_TICK_MS       50 /* while memory does not grow */
+#define TRIM_US            1000000u
 #define RESTLESS_US        1000000u /* for so long after it grew */
 #define SHARES             100u     /* of the connections, one a tick */
 #define SLOTS_MAX          (1u << 20)
@@ -105,6 +106,8 @@ struct bao_guard {
     int64_t noted;        /* resident without ledger at the last full look */
     uint64_t resident;    /* at the last tick */
     int64_t unknown;      /* resident without ledger, then */
+    uint64_t trimmed_us;  /* when memory was given back last */
+    int64_t trimmed_gap;  /* resident without what is used, after that */
     uint64_t restless_us; /* tick fast until then */
     uint64_t touched;     /* what the ledger had at its peak, as far as it is
                              still resident */
@@ -440,6 +443,27 @@ static int64_t unknown_bytes(struct bao_guard *guard)
     return (int64_t)resident - (int64_t)guard->touched;
 }
 
+/* Gives back what the allocator kept, once memory is calm; only if it is
+ * much, and once a second, because its locks are held meanwhile. */
+static int64_t
+trimmed(struct bao_guard *guard, uint64_t now_us, int64_t unknown)
+{
+    int64_t gap = (int64_t)guard->resident;
+    for (unsigned use = 0; use < BAO_USE_COUNT; use++)
+        gap -= (int64_t)peek(&guard->uses[use]);
+    if (gap < guard->trimmed_gap)
+        guard->trimmed_gap = gap;
+    if (now_us < guard->restless_us || now_us < guard->trimmed_us + TRIM_US ||
+        gap < guard->trimmed_gap + (int64_t)ALARM_BYTES)
+        return unknown;
+    uint64_t before = guard->resident;
+    (void)malloc_trim(0);
+    unknown = unknown_bytes(guard);
+    guard->trimmed_us = now_us;
+    guard->trimmed_gap = gap - (int64_t)(before - guard->resident);
+    return unknown;
+}
+
 void bao_guard_look(struct bao_guard *guard, uint64_t now_us)
 {
     int64_t unknown = unknown_bytes(guard);
@@ -450,9 +474,8 @@ void bao_guard_look(struct bao_guard *guard, uint64_t now_us)
     if (settled) {
         guard->settle_us = 0;
         guard->forgiven = 0;
-        (void)malloc_trim(0);
-        unknown = unknown_bytes(guard);
     }
+    unknown = trimmed(guard, now_us, unknown);
     if (unknown < guard->noted)
         guard->noted = unknown;
     if (unknown > guard->noted + (int64_t)ALARM_BYTES || settled) {
@@ -512,6 +535,7 @@ enum baozi_status bao_guard_open(const struct bao_guard_config *config,
         made->resident = resident_bytes(made);
         made->baseline = (int64_t)made->resident;
         made->noted = made->baseline;
+        made->trimmed_gap = made->baseline;
         made->unknown = made->baseline;
         made->running = !config->threadless &&
                         pthread_create(&made->thread, NULL, run, made) == 0;

@@ -25,6 +25,7 @@
 
 #define ROUNDS_MAX 1000000u
 #define WAIT_MS    30000
+#define SLOW_US    1000000u
 
 static uint64_t took_us[ROUNDS_MAX];
 
@@ -75,6 +76,20 @@ static void sleep_until(uint64_t due_us)
     (void)nanosleep(&pause, NULL);
 }
 
+static void tell_if_slow(uint64_t round, uint64_t slow_us)
+{
+    if (slow_us < SLOW_US)
+        return;
+    uint64_t wall_ms = bao_time_wall_us() / 1000;
+    (void)fprintf(stderr,
+                  "round %" PRIu64 " took %" PRIu64 " ms, until %" PRIu64
+                  ".%03" PRIu64 "\n",
+                  round,
+                  slow_us / 1000,
+                  wall_ms / 1000 % 86400,
+                  wall_ms % 1000);
+}
+
 static void run(struct baozi *client, uint64_t seconds, uint64_t rate)
 {
     char queue[64];
@@ -90,7 +105,9 @@ static void run(struct baozi *client, uint64_t seconds, uint64_t rate)
         if (before_us >= end_us || is_over())
             break;
         wrong += !go_round(client, queue, rounds);
-        took_us[rounds++] = bao_time_monotonic_us() - before_us;
+        took_us[rounds] = bao_time_monotonic_us() - before_us;
+        tell_if_slow(rounds, took_us[rounds]);
+        rounds++;
     }
     struct baozi_counts counts = {0};
     must(baozi_join(client, queue, BAOZI_SCOPE_QUEUE, NULL, WAIT_MS, &counts),

@@ -4,6 +4,10 @@ honest load.
 What must hold: the broker lives, its resident memory is within 64 MiB of its
 start, and the p99 of the honest rounds is within three times of what it is
 alone. BAOZI_HOSTILE_SECONDS shortens the five minutes.
+
+On a real network hostile clients take no processor from the broker, so they
+are nice here; and other work of this machine shall not be measured, so the
+broker and the honest client come first where that is allowed (root).
 """
 import json
 import os
@@ -20,14 +24,17 @@ SECONDS = float(os.environ.get("BAOZI_HOSTILE_SECONDS", "300"))
 TURN = min(10, SECONDS / 10)
 ALONE = min(30, SECONDS / 4)
 RATE = 100
+FIRST = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
 PAUSE = 0.5      # between the rounds of one hostile client
 MIB = 1024
 
 
 def honest_for(broker, seconds):
     """What an honest client says after so many seconds of work."""
-    honest = Helper("honest", broker.tcp, int(seconds), RATE)
+    honest = Helper("honest", broker.tcp, int(seconds), RATE, prefix=FIRST)
     equal(honest.wait(seconds + 120), 0, "honest: " + honest.stderr())
+    for line in honest.stderr().splitlines():
+        print("# slow: " + line, flush=True)
     return json.loads(honest.stdout())
 
 
@@ -82,7 +89,7 @@ def judge(broker, kinds, seconds, start_kib):
       "memory within 64 MiB, honest p99 within 3 times")
 def _():
     with Broker("--listen", free_url(), "--memory-limit", "512MiB",
-                prefix=("prlimit", "--nofile=4096:4096")) as broker:
+                prefix=(*FIRST, "prlimit", "--nofile=4096:4096")) as broker:
         broker.tcp = broker.stdout().split()[3]
         honest_for(broker, 1)  # what it touches once
         start = resident_kib(broker.pid)

@@ -27,6 +27,7 @@ from zmtp import (ACK, BIG, CLIENT, COUNT, CREDIT_BYTES, DECLARE, DELETE, DONE,
 
 MAXSIZE = 64                # an option of a queue
 LAST = (1 << 64) - 2        # the largest request id, for one request
+DEADLINE = 15               # seconds; the broker's own are 2 and 4
 chance = random.Random(22694)
 
 
@@ -89,7 +90,7 @@ def squatting(url):
         identity = b"\0" + (0x6b8b4567 + i).to_bytes(4, "big")
         peers.append(Peer(url, identity))
         peers[-1].send(b"here I am")
-    return cut_of([peer.socket for peer in peers], 5)
+    return cut_of([peer.socket for peer in peers], DEADLINE)
 
 
 def chosen_ids(url):
@@ -100,7 +101,7 @@ def chosen_ids(url):
     twin.sendall(GREETING + ready(b"mine"))
     for peer in peers:
         peer.send(b"here I am")
-    return cut_of([peer.socket for peer in peers] + [twin], 6)
+    return cut_of([peer.socket for peer in peers] + [twin], DEADLINE)
 
 
 def more_large(url):
@@ -137,7 +138,7 @@ def many_parts(url):
     other = Peer(url)
     other.hello()
     other.try_raw(message(*[b""] * 5000))
-    return cut_of([peer.socket, other.socket], 5)
+    return cut_of([peer.socket, other.socket], DEADLINE)
 
 
 def one_part(url):
@@ -147,7 +148,7 @@ def one_part(url):
         peer.hello()
         for _ in range(3):
             peer.try_raw(message(part))
-    return cut_of([peer.socket for peer in peers], 5)
+    return cut_of([peer.socket for peer in peers], DEADLINE)
 
 
 def oversize(url):
@@ -160,7 +161,7 @@ def oversize(url):
     liar.hello()
     for _ in range(3):
         liar.try_raw(message(bytes(65537)))
-    return cut_of([peer.socket for peer in peers] + [liar.socket], 5)
+    return cut_of([peer.socket for peer in peers] + [liar.socket], DEADLINE)
 
 
 def garbage(url):
@@ -173,7 +174,7 @@ def garbage(url):
         peer = Peer(url)
         peer.try_raw(b"\xf8" + chance.randbytes(size))  # no such flags
         peers.append(peer.socket)
-    return cut_of(peers, 6)
+    return cut_of(peers, DEADLINE)
 
 
 def old_greetings(url):
@@ -186,7 +187,7 @@ def old_greetings(url):
     third.sendall(GREETING.replace(b"NULL", b"NILL"))
     fourth = connect(url)
     fourth.sendall(GREETING.replace(b"\x7f\x03\x00", b"\x7f\x63\x00"))
-    return cut_of([first, second, third, fourth], 7)
+    return cut_of([first, second, third, fourth], DEADLINE)
 
 
 def slow_greeting(url):
@@ -199,7 +200,7 @@ def slow_greeting(url):
             except OSError:
                 pass
         time.sleep(0.1)
-    return cut_of(peers, 6)
+    return cut_of(peers, DEADLINE)
 
 
 def mute(url):
@@ -207,7 +208,7 @@ def mute(url):
     peers = [Peer(url) for _ in range(10)]
     for peer in peers[5:]:
         peer.say({VERB: STAT, RID: 1, QUEUE: "jobs"})
-    return cut_of([peer.socket for peer in peers], 7)
+    return cut_of([peer.socket for peer in peers], DEADLINE)
 
 
 # --- what the protocol must refuse -------------------------------------------
@@ -236,7 +237,7 @@ def replay(url):
     must(honest.answer(2)[UNFINISHED] == 1, "a replayed put counts")
     remove(honest, queue)
     honest.close()
-    return cut_of([thief.socket], 7)
+    return cut_of([thief.socket], DEADLINE)
 
 
 def stolen_tokens(url):
@@ -348,7 +349,7 @@ def deaf(url):
             fine = peer.try_raw(message(header(*operations)))
         remove(maker, queue)
     if fine:
-        return cut_of([peer.socket], 5)
+        return cut_of([peer.socket], DEADLINE)
     peer.close()
     return 1, 1
 
