@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How long a broker with a data directory takes to start again.
 
-    tests/bench/restart.py [ITEMS] [BYTES]      1,000,000 of 100 bytes
+    tests/bench/bench_restart.py [ITEMS] [BYTES]      1,000,000 of 100 bytes
 
 Fills one queue, then prints the time from the start of the process to the
 first item that a get brings: after kill -9, and after SIGTERM, which leaves a
