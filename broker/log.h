@@ -310,8 +310,8 @@ enum bao_log_checkpoint_state {
 bool bao_log_checkpoint_due(const struct bao_log *log, uint64_t now_us);
 
 /* Begins the image of everything appended so far, `index` being the last
- * entry in it. OK | STORAGE_FAILED | QUOTA (not now: one is
- * under way, or a backup) */
+ * entry in it. OK | STORAGE_FAILED | QUOTA (one is under way)
+ */
 BAOZI_MUST_USE enum baozi_status bao_log_checkpoint_begin(struct bao_log *log,
                                                           uint64_t index);
 /* Bytes that it takes now without waiting (0: later). */
@@ -327,12 +327,6 @@ void bao_log_checkpoint_end(struct bao_log *log);
 void bao_log_checkpoint_drop(struct bao_log *log);
 enum bao_log_checkpoint_state
 bao_log_checkpoint_state(const struct bao_log *log);
-
-/* --- backup --- */
-
-/* While held, no file that a backup may be reading goes or is used again. */
-void bao_log_hold(struct bao_log *log);
-void bao_log_release(struct bao_log *log);
 
 /* --- seeing --- */
 

@@ -50,53 +50,6 @@ void bao_log_checkpoint_fini(struct bao_log *log)
         free(checkpoint->blocks[i].data);
 }
 
-/* --- those of earlier starts --- */
-
-#define STALE_MAX 16u /* found at once */
-
-struct stale {
-    const struct bao_log_checkpoint *checkpoint;
-    uint64_t numbers[STALE_MAX];
-    uint32_t count;
-};
-
-static void found(void *argument, const char *name)
-{
-    struct stale *stale = argument;
-    const struct bao_log_checkpoint *checkpoint = stale->checkpoint;
-    uint64_t number = 0;
-    bool kept = strcmp(name, checkpoint->gone) == 0;
-    if (stale->count == STALE_MAX || !bao_checkpoint_number(name, &number))
-        return;
-    for (uint32_t i = 0; i < checkpoint->kept_count; i++)
-        kept = kept || checkpoint->kept[i].number == number;
-    if (!kept)
-        stale->numbers[stale->count++] = number;
-}
-
-/* One is written over by the next checkpoint, the others go. */
-void bao_log_checkpoint_tidy(struct bao_log *log)
-{
-    struct bao_log_checkpoint *checkpoint = &log->checkpoint;
-    const struct bao_storage *storage = log->storage;
-    struct stale stale = {.checkpoint = checkpoint};
-    int error = 0;
-    do {
-        stale.count = 0;
-        error = storage->list(storage->context, found, &stale);
-        for (uint32_t i = 0; i < stale.count && error >= 0; i++) {
-            char name[BAO_CHECKPOINT_NAME_BYTES];
-            bao_checkpoint_name(stale.numbers[i], name);
-            if (checkpoint->gone[0] == '\0')
-                memcpy(checkpoint->gone, name, sizeof name);
-            else
-                error = storage->remove(storage->context, name);
-        }
-    } while (stale.count == STALE_MAX && error >= 0);
-    if (error < 0)
-        bao_log_fail(log, "removing failed", "a checkpoint", error);
-}
-
 /* What a job of an image answered. */
 static void note(struct bao_log *log, const char *what, int result)
 {
@@ -127,7 +80,7 @@ static void take_gone(struct bao_log *log, char name[BAO_CHECKPOINT_NAME_BYTES])
 {
     struct bao_log_checkpoint *checkpoint = &log->checkpoint;
     name[0] = '\0';
-    if (checkpoint->gone[0] == '\0' || log->holds > 0 ||
+    if (checkpoint->gone[0] == '\0' ||
         checkpoint->gone_generation > log->manifest.saved)
         return;
     memcpy(name, checkpoint->gone, sizeof checkpoint->gone);
@@ -174,8 +127,7 @@ enum baozi_status bao_log_checkpoint_begin(struct bao_log *log, uint64_t index)
     if (log->failed)
         return BAOZI_STORAGE_FAILED;
     if (checkpoint->state == BAO_LOG_CHECKPOINT_WRITING ||
-        checkpoint->state == BAO_LOG_CHECKPOINT_ENDING ||
-        checkpoint->job_busy || log->holds > 0)
+        checkpoint->state == BAO_LOG_CHECKPOINT_ENDING || checkpoint->job_busy)
         return BAOZI_QUOTA;
     checkpoint->state = BAO_LOG_CHECKPOINT_WRITING;
     checkpoint->now = (struct bao_manifest_checkpoint){
@@ -526,7 +478,7 @@ bool bao_log_checkpoint_due(const struct bao_log *log, uint64_t now_us)
     uint64_t enough = log->checkpoint_bytes == 0 ? log->stride_bytes / 2
                                                  : log->checkpoint_bytes;
     uint64_t last = checkpoint->kept_count > 0 ? checkpoint->kept[0].bytes : 0;
-    if (log->failed || checkpoint->job_busy || log->holds > 0 ||
+    if (log->failed || checkpoint->job_busy ||
         checkpoint->state == BAO_LOG_CHECKPOINT_WRITING ||
         checkpoint->state == BAO_LOG_CHECKPOINT_ENDING ||
         (checkpoint->state == BAO_LOG_CHECKPOINT_GIVEN_UP &&

@@ -223,7 +223,6 @@ struct bao_log {
     struct bao_log_scrub *scrub;
     uint64_t room_retry_us; /* full: when to try again */
     bool full;
-    uint32_t holds;
 
     bool failed;
     char failure[256];
@@ -341,8 +340,6 @@ extern const char *const bao_log_manifest_names[2];
 
 /* --- log_checkpoint.c --- */
 enum baozi_status bao_log_checkpoint_open(struct bao_log *log);
-/* Files of checkpoints that earlier starts left go, but for one. */
-void bao_log_checkpoint_tidy(struct bao_log *log);
 void bao_log_checkpoint_turn(struct bao_log *log);
 void bao_log_checkpoint_fini(struct bao_log *log);
 extern const char bao_log_checkpoint_temporary[];

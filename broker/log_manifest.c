@@ -27,7 +27,8 @@ static bool is_sealed(const struct bao_log *log,
 }
 
 /* Lists the segments up to the first that is not sealed to its end. */
-static void list_segments(struct bao_log *log, struct bao_manifest *manifest)
+static void list_segments(const struct bao_log *log,
+                          struct bao_manifest *manifest)
 {
     for (uint32_t i = 0; i < log->segment_count; i++) {
         const struct bao_log_segment *segment = log->segments[i];
@@ -47,9 +48,6 @@ static void list_segments(struct bao_log *log, struct bao_manifest *manifest)
                 .closed = closed,
             };
         manifest->tail_first = segment->number + 1;
-        log->manifest.sealed_number = segment->number;
-        log->manifest.sealed_bytes =
-            closed ? segment->bytes : segment->synced_bytes;
         if (!closed)
             break;
     }
@@ -76,6 +74,12 @@ static void encode(struct bao_log *log)
     log->tail_first = manifest.tail_first;
     copy->bytes = bao_manifest_bytes(manifest.segment_count);
     bao_manifest_encode(&manifest, copy->data);
+    if (manifest.segment_count == 0)
+        return;
+    const struct bao_manifest_segment *last =
+        &copy->segments[manifest.segment_count - 1];
+    copy->sealed_number = last->number;
+    copy->sealed_bytes = last->bytes;
 }
 
 static int write_copy(struct bao_log *log, uint64_t generation)

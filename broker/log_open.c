@@ -222,7 +222,6 @@ void bao_log_serve(struct bao_log *log,
     log->now_us = now_us;
     log->serving = true;
     log->asked_bytes = log->stats.bytes;
-    bao_log_checkpoint_tidy(log);
 }
 
 /* --- turns --- */
@@ -259,17 +258,6 @@ uint64_t bao_log_deadline(const struct bao_log *log)
     due_us = earlier(due_us, log->manifest.state_us);
     due_us = earlier(due_us, bao_log_move_deadline(log));
     return earlier(due_us, bao_log_scrub_deadline(log));
-}
-
-void bao_log_hold(struct bao_log *log)
-{
-    log->holds++;
-}
-
-void bao_log_release(struct bao_log *log)
-{
-    BAO_ASSERT(log->holds > 0);
-    log->holds--;
 }
 
 void bao_log_stats(const struct bao_log *log, struct bao_log_stats *stats)

@@ -211,8 +211,7 @@ static void prepare_done(struct bao_log_job *job)
 static void submit_prepare(struct bao_log *log)
 {
     struct bao_log_prepare *prepare = &log->prepare;
-    struct bao_log_segment *old =
-        log->holds > 0 ? NULL : find_dropped(log, true);
+    struct bao_log_segment *old = find_dropped(log, true);
     struct bao_log_segment *segment = new_segment(log, log->stride_bytes);
     if (segment == NULL) {
         log->full = true; /* the table is */
@@ -311,7 +310,7 @@ void bao_log_prepare_turn(struct bao_log *log)
         if (!log->full || log->now_us >= log->room_retry_us ||
             find_dropped(log, true) != NULL)
             submit_prepare(log);
-    } else if (!log->removal.busy && log->holds == 0) {
+    } else if (!log->removal.busy) {
         submit_removal(log);
     }
 }

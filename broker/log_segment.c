@@ -188,7 +188,7 @@ static bool may_go(const struct bao_log *log,
 
 void bao_log_segments_turn(struct bao_log *log)
 {
-    if (log->holds > 0 || log->failed)
+    if (log->failed)
         return;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct bao_log_segment *segment = log->segments[i];

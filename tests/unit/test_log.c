@@ -142,6 +142,59 @@ test_log__has_three_checkpoints_however_often_it_starts(void **state)
     log_world_fini(&world);
 }
 
+/* Group, index, term and queue come back as they were given, and a
+ * truncation is a record like any other. */
+static enum baozi_status take_copy(void *context,
+                                   const struct bao_log_record *record)
+{
+    struct bao_log_record *records = context;
+    records[record->lsn] = *record;
+    return BAOZI_OK;
+}
+
+static void test_log__keeps_what_replication_needs(void **state)
+{
+    (void)state;
+    static const struct bao_log_entry entries[] = {
+        {.kind = BAO_RECORD_ENTRY, .group = 9, .index = 5, .term = 2},
+        {.kind = BAO_RECORD_ENTRY, .group = 9, .index = 6, .term = 2},
+        {.kind = BAO_RECORD_TRUNC, .group = 9, .index = 6, .term = 3},
+        {.kind = BAO_RECORD_ENTRY,
+         .group = 9,
+         .index = 6,
+         .term = 3,
+         .queue = 77},
+        {.kind = BAO_RECORD_COPY, .index = UINT64_MAX, .term = 1, .queue = 4},
+    };
+    static struct bao_log_record records[64];
+    struct bao_log_owner owner = {0};
+    struct bao_log_place places[5] = {{0}};
+    struct log_world world;
+    log_world_init(&world, 1, SEGMENT_BYTES);
+    for (int life = 0; life < 2; life++) {
+        assert_int_equal(bao_log_open(&world.config, &world.log, &world.report),
+                         BAOZI_OK);
+        assert_int_equal(
+            bao_log_replay(world.log, take_copy, records, &world.report),
+            BAOZI_OK);
+        bao_log_serve(world.log, &owner, 0);
+        for (size_t i = 0; life == 0 && i < 5; i++)
+            assert_int_equal(bao_log_append(world.log, &entries[i], &places[i]),
+                             BAOZI_OK);
+        assert_int_equal(bao_log_close(world.log), BAOZI_OK);
+        world.log = NULL;
+    }
+    for (size_t i = 0; i < 5; i++) {
+        const struct bao_log_record *record = &records[places[i].lsn];
+        assert_true(record->kind == entries[i].kind);
+        assert_int_equal(record->group, entries[i].group);
+        assert_int_equal(record->index, entries[i].index);
+        assert_int_equal(record->term, entries[i].term);
+        assert_int_equal(record->queue, entries[i].queue);
+    }
+    log_world_fini(&world);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -149,6 +202,7 @@ int main(void)
         cmocka_unit_test(test_log__keeps_what_was_synced_through_power_cuts),
         cmocka_unit_test(
             test_log__a_checkpoint_counts_when_all_before_its_end_is_synced),
+        cmocka_unit_test(test_log__keeps_what_replication_needs),
         cmocka_unit_test(
             test_log__has_three_checkpoints_however_often_it_starts),
     };
