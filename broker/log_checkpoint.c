@@ -470,6 +470,23 @@ bao_log_checkpoint_state(const struct bao_log *log)
                                     : log->checkpoint.state;
 }
 
+/* On a full disk: a segment that is mostly dead waits only for both images to
+ * be younger than it. */
+static bool frees_room(const struct bao_log *log)
+{
+    uint64_t keep_lsn = bao_log_keep_lsn(log);
+    if (!bao_log_is_full(log))
+        return false;
+    for (uint32_t i = log->segment_count; i > 0; i--) {
+        const struct bao_log_segment *segment = log->segments[i - 1];
+        if (segment->state == BAO_LOG_SEGMENT_CLOSED &&
+            segment->last_lsn >= keep_lsn &&
+            (uint64_t)segment->live_bytes * 2 < segment->bytes)
+            return true;
+    }
+    return false;
+}
+
 bool bao_log_checkpoint_due(const struct bao_log *log, uint64_t now_us)
 {
     const struct bao_log_checkpoint *checkpoint = &log->checkpoint;
@@ -486,5 +503,5 @@ bool bao_log_checkpoint_due(const struct bao_log *log, uint64_t now_us)
         return false;
     if (enough < last + last / 2)
         enough = last + last / 2;
-    return since >= enough;
+    return since >= enough || frees_room(log);
 }
