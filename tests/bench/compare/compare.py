@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -349,6 +350,8 @@ def main():
     parser.add_argument("--json", default="build/bench/compare.json")
     parser.add_argument("--svg", default="build/bench/compare.svg")
     given = parser.parse_args()
+    # Ended from outside, it still ends its servers.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     given.data = servers.data_works()
     for path in (given.json, given.svg):
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
