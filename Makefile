@@ -38,7 +38,7 @@ test: ## all that a change needs, some minutes
 	@make/deps test
 	@$(BUILD) FLAVOUR=release all tests examples
 	@$(BUILD) FLAVOUR=asan tests
-	@$(BUILD) FLAVOUR=planted sim
+	@$(BUILD) FLAVOUR=planted planted
 	@$(FUZZ)
 	@make/suite test
 
@@ -55,7 +55,7 @@ check-all: ## make test, then threads, longer seeds, counted instructions
 	@$(BUILD) FLAVOUR=release all tests examples bench
 	@$(BUILD) FLAVOUR=asan all tests
 	@$(BUILD) FLAVOUR=tsan all tests
-	@$(BUILD) FLAVOUR=planted sim
+	@$(BUILD) FLAVOUR=planted planted
 	@$(FUZZ)
 	@make/suite check-all
 

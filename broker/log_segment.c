@@ -12,6 +12,7 @@
 
 #include "broker/log_inner.h"
 #include "common/check.h"
+#include "common/planted.h"
 
 struct bao_log_segment *bao_log_segment_new(struct bao_log *log,
                                             uint64_t number)
@@ -170,6 +171,8 @@ void bao_log_live(struct bao_log *log, uint64_t address, int64_t bytes)
 uint64_t bao_log_keep_lsn(const struct bao_log *log)
 {
     const struct bao_log_checkpoint *checkpoint = &log->checkpoint;
+    if (BAO_PLANTED(KEEP_NOTHING))
+        return UINT64_MAX;
     /* Both copies of the manifest must name both. */
     if (checkpoint->kept_count < BAO_MANIFEST_CHECKPOINTS ||
         log->manifest.saved < checkpoint->kept_generation)
@@ -182,8 +185,8 @@ static bool may_go(const struct bao_log *log,
 {
     return segment->state == BAO_LOG_SEGMENT_CLOSED &&
            segment->last_lsn < bao_log_keep_lsn(log) &&
-           segment->live_bytes == 0 && segment->pins == 0 &&
-           segment->dead_lsn <= log->marks.synced;
+           (segment->live_bytes == 0 || BAO_PLANTED(SEGMENT_EARLY)) &&
+           segment->pins == 0 && segment->dead_lsn <= log->marks.synced;
 }
 
 void bao_log_segments_turn(struct bao_log *log)

@@ -10,6 +10,7 @@
 
 #include "broker/log_inner.h"
 #include "common/check.h"
+#include "common/planted.h"
 
 static int run(struct bao_log_job *job)
 {
@@ -17,7 +18,11 @@ static int run(struct bao_log_job *job)
     struct bao_log *log = sync->log;
     if (atomic_load(&log->sync_failed))
         return -ECANCELED;
+    if (BAO_PLANTED(SYNC_SKIPPED))
+        return 0;
     int error = log->storage->sync(log->storage->context, sync->file);
+    if (BAO_PLANTED(SYNC_AGAIN) && error < 0)
+        error = log->storage->sync(log->storage->context, sync->file);
     if (error < 0)
         atomic_store(&log->sync_failed, true);
     return error;

@@ -16,6 +16,7 @@
 
 #include "broker/log_inner.h"
 #include "common/check.h"
+#include "common/planted.h"
 
 #define PROBE_BYTES (256u * 1024u)
 
@@ -207,7 +208,7 @@ static bool walk_record(struct walk *walk)
                     walk->certain ? "the segment is cut"
                                   : bao_scan_verdict_text(verdict));
     }
-    if (bao_scan_is_whole(&walk->scan)) {
+    if (bao_scan_is_whole(&walk->scan) || BAO_PLANTED(TAIL_KEPT)) {
         for (; walk->whole_part < walk->part; walk->whole_part++)
             tail->parts[walk->whole_part].to = UINT64_MAX; /* to its seal */
         tail->parts[walk->whole_part].to = walk->scan.offset;
@@ -284,7 +285,7 @@ static enum baozi_status judge(struct walk *walk,
         durable = folder->manifest.durable_lsn;
     report->durable = durable;
     count_torn(walk);
-    if (durable < lsn && !walk->certain)
+    if ((durable < lsn && !walk->certain) || BAO_PLANTED(DAMAGE_CUT))
         return BAOZI_OK;
     if (head_at_stop(walk, &head) && head.lsn == walk->scan.lsn)
         report->queue = head.queue;

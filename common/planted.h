@@ -42,15 +42,34 @@
     X(CANCEL_FIRST, "after a resume CANCEL goes before its request")    \
     X(AUTO_HANDED, "what a CANCEL takes back is handed over")
 
+/* Bugs of the durable log: its own tests must find them
+ * (tests/sim/test_planted_log.py). */
+#define BAO_PLANTED_LOG_TABLE(X)                                  \
+    X(SYNC_SKIPPED, "a sync is not done")                         \
+    X(SYNC_AGAIN, "a file is synced once more after it failed")   \
+    X(SYNCED_EARLY, "what is written counts as synced")           \
+    X(NAMES_UNSYNCED, "the name of a new segment is not synced")  \
+    X(REWRITE_UNSYNCED, "the rewritten tail is not synced")       \
+    X(CRC_UNCHECKED, "the checksum of data is not looked at")     \
+    X(TAIL_KEPT, "the torn rest of a batch counts")               \
+    X(DAMAGE_CUT, "damage is taken for a torn tail")              \
+    X(SEGMENT_EARLY, "a segment goes while payloads live in it")  \
+    X(KEEP_NOTHING, "segments go without an image that has them") \
+    X(IMAGE_EARLY, "an image counts before the log that it speaks of")
+
 #ifdef BAO_PLANT
 enum bao_planted {
     BAO_PLANTED_NONE,
 #define X(NAME, text) BAO_PLANTED_##NAME,
     BAO_PLANTED_TABLE(X)
 #undef X
-        BAO_PLANTED_COUNT
+        BAO_PLANTED_COUNT,
+#define X(NAME, text) BAO_PLANTED_##NAME,
+    BAO_PLANTED_LOG_TABLE(X)
+#undef X
 };
-extern unsigned bao_planted; /* the one that is there; tests/sim/planted.c */
+/* The one that is there: tests/sim/planted.c, tests/lib/planted_log.c. */
+extern unsigned bao_planted;
 #define BAO_PLANTED(NAME) (bao_planted == BAO_PLANTED_##NAME)
 #else
 #define BAO_PLANTED(NAME) false

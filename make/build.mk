@@ -14,7 +14,8 @@ MAKEFLAGS += --no-builtin-rules
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
-.PHONY: all programs library plugins sim tests examples bench compare fuzz
+.PHONY: all programs library plugins sim planted tests examples bench
+.PHONY: compare fuzz
 .PHONY: install
 .DEFAULT_GOAL := all
 
@@ -74,6 +75,10 @@ plugins: $(PLUGINS)
 all: programs library plugins
 	@:
 sim: $(SIM)
+	@:
+# The log's own tests, in the flavour with bugs that are wanted.
+planted: sim $(filter %/test_log %/test_log_space %/test_log_faults \
+           %/test_log_damage,$(UNIT))
 	@:
 tests: $(UNIT) $(STORY) $(SIM) $(HELPERS) $(SHIMS) \
     $(if $(filter asan,$(FLAVOUR)),$(FUZZ) $(FUZZ_TOOLS))
