@@ -95,6 +95,13 @@ by_instruction(uint32_t before, const void *data, size_t bytes)
         crc = __builtin_ia32_crc32di(crc, word);
     }
     uint32_t rest = (uint32_t)crc;
+    if (bytes >= 4) { /* a record's head is 52 bytes */
+        uint32_t word;
+        memcpy(&word, at, sizeof word);
+        rest = __builtin_ia32_crc32si(rest, word);
+        bytes -= 4;
+        at += 4;
+    }
     for (; bytes > 0; bytes--, at++)
         rest = __builtin_ia32_crc32qi(rest, *at);
     return ~rest;
