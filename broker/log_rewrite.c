@@ -89,7 +89,8 @@ enum baozi_status bao_log_rewrite(struct bao_log *log,
     for (uint32_t i = 0; i < tail->part_count; i++)
         rewrite_part(log, &tail->parts[i]);
     bao_log_flush(log);
-    BAO_ASSERT(log->batch_count == 0 && log->last_lsn == tail->last_lsn);
+    BAO_ASSERT(log->failed ||
+               (log->batch_count == 0 && log->last_lsn == tail->last_lsn));
     bao_segment_name(log->open->number, name);
     error = log->failed ? -EIO : 0;
     if (error >= 0 && !BAO_PLANTED(REWRITE_UNSYNCED))

@@ -138,6 +138,38 @@ static void test_faults__death_at_every_call(void **state)
     assert_true(n > 300);
 }
 
+/* [F5] A start that cannot rewrite the tail is refused, and can be tried
+ * again. */
+static void test_faults__a_tail_that_cannot_be_rewritten(void **state)
+{
+    (void)state;
+    struct log_world world;
+    log_world_init(&world, 13, SEGMENT_BYTES);
+    assert_int_equal(log_world_open(&world), BAOZI_OK);
+    for (int i = 0; i < 60; i++) {
+        assert_true(log_world_put(&world, 1));
+        log_world_turn(&world, 100);
+    }
+    log_world_kill(&world);
+    uint64_t refused = 0;
+    for (uint64_t n = 1;; n++) {
+        struct log_world copy;
+        log_world_copy(&world, &copy);
+        liar_fail(copy.liar, LIAR_WRITE, n, EIO);
+        const enum baozi_status status = log_world_open(&copy);
+        log_world_kill(&copy);
+        liar_fail(copy.liar, LIAR_WRITE, 0, 0);
+        assert_int_equal(log_world_open(&copy), BAOZI_OK);
+        log_world_fini(&copy);
+        if (status == BAOZI_OK)
+            break;
+        assert_int_equal(status, BAOZI_STORAGE_FAILED);
+        refused++;
+    }
+    log_world_fini(&world);
+    assert_true(refused > 2); /* its segment, and more than one buffer */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +177,7 @@ int main(void)
         cmocka_unit_test(test_faults__eio_in_slow_jobs),
         cmocka_unit_test(test_faults__want_of_room_loses_nothing),
         cmocka_unit_test(test_faults__death_at_every_call),
+        cmocka_unit_test(test_faults__a_tail_that_cannot_be_rewritten),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
