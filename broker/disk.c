@@ -233,7 +233,9 @@ int bao_disk_pollfd(const struct bao_disk *disk)
     return disk->log == NULL ? -1 : bao_log_threads_pollfd(disk->threads);
 }
 
-/* Without hurry: the next start has less to replay. */
+/* Without hurry: the next start has less to replay. It is complete when what
+ * was logged before its end is synced, so nothing is left to be written lazily,
+ * for time does not go on here. */
 static void whole_checkpoint(struct bao_disk *disk, uint64_t now_us)
 {
     if (!disk->writing)
@@ -242,11 +244,13 @@ static void whole_checkpoint(struct bao_disk *disk, uint64_t now_us)
         if (!write_slice(disk, now_us))
             (void)poll(NULL, 0, SETTLE_MS);
         bao_log_turn(disk->log, now_us);
+        bao_journal_write(disk->journal, now_us, true);
     }
     while (bao_log_checkpoint_state(disk->log) == BAO_LOG_CHECKPOINT_ENDING &&
            !bao_log_failed(disk->log)) {
         (void)poll(NULL, 0, SETTLE_MS);
         bao_log_turn(disk->log, now_us);
+        bao_journal_write(disk->journal, now_us, true);
     }
 }
 
