@@ -197,11 +197,16 @@ $(UNIT): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 $(STORY): $(call object,$(call source,tests/core)) $(ROOM_LIBS) $(B)/files
 	$(call link,-lcmocka)
 # The simulator stands between the gateway and the core, and takes the place of
-# what is outside: randomness, the log, the end of a false assertion.
+# what is outside: randomness, the clock, the log, the end of a false assertion;
+# and, of a durable broker, the folder, the threads and sleeping.
 WRAPPED := bao_core_step bao_core_tick bao_panic bao_log_line \
-           bao_random_fill bao_random_number
-$(SIM): $(call object,$(call source,tests/sim)) $(B)/libbroker.a \
-    $(B)/libcore.a $(B)/libbaozi.a $(B)/files
+           bao_random_fill bao_random_number bao_time_monotonic_us \
+           bao_storage_open bao_storage_close bao_log_threads_open \
+           bao_log_threads_close bao_log_threads_executor \
+           bao_log_threads_clear bao_log_open bao_log_record_bytes_max \
+           bao_problem_print poll
+$(SIM): $(call object,$(call source,tests/sim)) $(B)/libtest.a \
+    $(B)/libbroker.a $(B)/libcore.a $(B)/libbaozi.a $(B)/files
 	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))
 $(BENCH) $(HELPERS) $(FUZZ_TOOLS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(link)

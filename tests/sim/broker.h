@@ -2,9 +2,9 @@
  * broker.h - the broker of the simulation: the real core, gateway, outbox,
  * bodies and journal behind the simulated edge, turned as loop.c turns them.
  *
- * It may be stopped and continued, drained, and killed. This broker keeps its
- * queues in memory, so a new start knows nothing of the old one. What is to
- * outlive it belongs into struct sim_broker, which is one for all its lives.
+ * It may be stopped and continued, drained, and killed. In a durable run it
+ * has a log on the lying disk (disk.h), and each start recovers from it; else
+ * its queues are in memory, and a new start knows nothing of the old one.
  */
 #ifndef BAO_TESTS_SIM_BROKER_H
 #define BAO_TESTS_SIM_BROKER_H
@@ -21,14 +21,15 @@ void broker_close(struct sim *sim);
 struct bao_edge *broker_edge(struct sim *sim);
 struct bao_core *broker_core(struct sim *sim);
 bool broker_is_up(const struct sim *sim);
-/* Which start of it this is, from 1. */
-unsigned broker_starts(const struct sim *sim);
+/* Which start of it this is, from 1: those that know nothing of each other
+ * are counted, so that a durable one has one life. */
+unsigned broker_life(const struct sim *sim);
 
 /* Something happened: it turns soon. */
 void broker_poke(struct sim *sim);
 
-/* It is killed, and comes back after so long. */
-void broker_kill(struct sim *sim, uint64_t down_us);
+/* It is killed, or its power is cut, and it comes back after so long. */
+void broker_kill(struct sim *sim, uint64_t down_us, bool cut);
 /* It drains, ends after so long, and comes back a second later. */
 void broker_drain(struct sim *sim, uint64_t grace_us);
 /* It does not run before then. */
@@ -37,9 +38,11 @@ void broker_stop(struct sim *sim, uint64_t until_us);
 void broker_wake(struct sim *sim);
 
 /* replay.c: a second core follows `core`, which was just opened with this
- * config. */
+ * config; if it was recovered since, the second one begins with its image. */
 struct bao_core_config;
 void replay_open(struct bao_core *core, const struct bao_core_config *config);
+/* So does the second one. */
+void replay_recovered(uint64_t now_us);
 void replay_close(void);
 
 #endif

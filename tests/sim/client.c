@@ -75,7 +75,7 @@ void client_connected(struct sim *sim, struct sim_wire *wire)
     struct sim_client *client = wire->client;
     if (client->wire == wire) {
         client->news_up = true;
-        client->life = broker_starts(sim);
+        client->life = broker_life(sim);
         wake_at(client, sim->now_us);
     }
 }

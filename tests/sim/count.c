@@ -58,6 +58,7 @@ void sim_counts_gather(const struct sim *sim)
 
 struct report {
     bool all; /* print every row, not only what is missing */
+    bool durable;
     bool good;
 };
 
@@ -78,8 +79,11 @@ static void rows_named(struct report *report)
         SIM_COUNT_TABLE(X)
 #undef X
     };
-    for (unsigned i = 0; i < SIM_LAST_COUNT; i++) {
-        row(report, names[i], sums.rows[SIM_COUNT_NAMED][i]);
+    unsigned end = report->durable ? SIM_LAST_DURABLE : SIM_LAST_COUNT;
+    for (unsigned i = 0; i < end; i++) {
+        if (i != SIM_LAST_COUNT) {
+            row(report, names[i], sums.rows[SIM_COUNT_NAMED][i]);
+        }
     }
 }
 
@@ -112,6 +116,11 @@ static void rows_verbs(struct report *report)
     }
 }
 
+static bool is_storage(uint8_t status)
+{
+    return status == BAOZI_STORAGE_FULL || status == BAOZI_STORAGE_FAILED;
+}
+
 static void rows_statuses(struct report *report)
 {
     static const uint8_t statuses[] = {
@@ -124,6 +133,7 @@ static void rows_statuses(struct report *report)
         for (size_t k = 0; k < sizeof never_statuses; k++) {
             never |= never_statuses[k] == statuses[i];
         }
+        never = never && !(report->durable && is_storage(statuses[i]));
         if (!never) {
             row(report,
                 baozi_status_name((enum baozi_status)statuses[i]),
@@ -170,9 +180,9 @@ static void rows_facts(struct report *report)
     }
 }
 
-bool sim_counts_print(bool all)
+bool sim_counts_print(bool all, bool durable)
 {
-    struct report report = {.all = all, .good = true};
+    struct report report = {.all = all, .durable = durable, .good = true};
     rows_named(&report);
     rows_verbs(&report);
     rows_statuses(&report);

@@ -52,7 +52,21 @@
     X(REDELIVERED, "items handed out again")                         \
     X(BIG_BODIES, "bodies in a frame of their own")                  \
     X(HEADERS, "items with headers")                                 \
-    X(LAST_COUNT, "")
+    X(LAST_COUNT, "")                                                \
+    /* of durable runs */                                            \
+    X(RECOVERIES, "starts that recovered")                           \
+    X(STARTS_FAILED, "starts whose disk failed, or was cut")         \
+    X(POWER_CUTS, "power cuts")                                      \
+    X(TORN_TAILS, "torn tails cut")                                  \
+    X(CHECKPOINTS, "checkpoints written")                            \
+    X(CHECKPOINTS_LOADED, "checkpoints loaded")                      \
+    X(COMPACTIONS, "turns that copied payloads forward")             \
+    X(RECYCLED, "segments used again")                               \
+    X(SCRUBS, "turns that read the log again")                       \
+    X(DISK_SLOW, "times of slow syncs")                              \
+    X(DISK_FULL, "times of a full disk")                             \
+    X(DISK_FAILURES, "brokers that ended for their disk failed")     \
+    X(LAST_DURABLE, "")
 
 /* Kinds of row: numbers below mean different things. */
 enum sim_count_kind {
@@ -76,8 +90,9 @@ void sim_count(struct sim *sim, enum sim_count_kind kind, uint64_t number);
 
 /* Adds those of a run to the sum of the suite. */
 void sim_counts_gather(const struct sim *sim);
-/* Prints the sums; false if one that must have happened is 0. */
-bool sim_counts_print(bool all);
+/* Prints the sums, for suites of durable runs or of others; false if one that
+ * must have happened is 0. */
+bool sim_counts_print(bool all, bool durable);
 
 struct sim_counts *sim_counts_open(void);
 

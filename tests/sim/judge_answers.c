@@ -203,7 +203,7 @@ void judge_joins(const struct view *view)
         uint64_t covered;
         uint64_t sum = 0;
         if (join->verb != BAO_VERB_JOIN || join->status != BAOZI_OK ||
-            join->queue == SIM_COUNTED || !view_in_one_life(view, join)) {
+            join->queue == SIM_COUNTED || !view_in_one_memory(view, join)) {
             continue;
         }
         judge_join(view, i, &covered);

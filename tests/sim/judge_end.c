@@ -80,7 +80,8 @@ static void
 know_settle(struct known *known, const struct history_op *op, unsigned life)
 {
     bool unknown = !op->told || op->status == BAOZI_CONNECTION_LOST ||
-                   op->status == BAOZI_SESSION_GONE;
+                   op->status == BAOZI_SESSION_GONE ||
+                   op->status == BAOZI_STORAGE_FAILED;
     bool counts = op->told && op->status == BAOZI_OK && op->life == life;
     if (op->verb == BAO_VERB_DONE_NEXT && op->queue == SIM_COUNTED) {
         counts = false; /* it may pay ahead */

@@ -149,6 +149,9 @@ static void judge_settle(const struct view *view, uint64_t index)
 static bool
 is_undisturbed(const struct view *view, unsigned client, struct view_time when)
 {
+    if (view_restarted(view, when)) {
+        return false; /* a power cut forgets leases that were not synced */
+    }
     static const enum history_fault faults[] = {HISTORY_DIED,
                                                 HISTORY_BYE,
                                                 HISTORY_SESSION,

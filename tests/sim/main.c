@@ -14,6 +14,7 @@ static const char help[] =
     "\n"
     "  sim --seed N             runs one seed\n"
     "  sim --seeds A-B          runs many\n"
+    "  --durable                the broker has a log, on a disk that lies\n"
     "  --picture                prints every event of the run\n"
     "  --tail N                 of a run that fails, the last N (60; 0 = all)\n"
     "  --counts                 prints what the runs exercised\n"
@@ -26,6 +27,7 @@ static const char help[] =
 struct options {
     uint64_t first;
     uint64_t last;
+    bool durable;
     bool counts;
     bool must_cover;
 };
@@ -66,6 +68,8 @@ static int read_options(int count, char **words, struct options *options)
         const char *value = i + 1 < count ? words[i + 1] : "";
         if (strcmp(words[i], "--picture") == 0) {
             sim_shows = true;
+        } else if (strcmp(words[i], "--durable") == 0) {
+            options->durable = true;
         } else if (strcmp(words[i], "--counts") == 0) {
             options->counts = true;
         } else if (strcmp(words[i], "--must-cover") == 0) {
@@ -110,7 +114,7 @@ int main(int count, char **words)
     uint64_t events = 0;
     uint64_t count_of_seeds = options.last - options.first + 1;
     for (uint64_t seed = options.first; seed <= options.last; seed++) {
-        struct sim *sim = sim_open(seed);
+        struct sim *sim = sim_open(seed, options.durable);
         sim_play(sim);
         events += sim->events;
         sim_counts_gather(sim);
@@ -123,6 +127,6 @@ int main(int count, char **words)
     if (!options.counts && !options.must_cover) {
         return 0;
     }
-    bool covered = sim_counts_print(options.counts);
+    bool covered = sim_counts_print(options.counts, options.durable);
     return options.must_cover && !covered ? 1 : 0;
 }

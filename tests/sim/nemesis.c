@@ -7,6 +7,7 @@
 #include "tests/sim/broker.h"
 #include "tests/sim/client.h"
 #include "tests/sim/count.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/network.h"
 
 #define WORK_LEAST_US (6 * SIM_SECOND)
@@ -151,7 +152,7 @@ static void befall(struct sim *sim, enum fault fault)
     case PAUSE: client_pause(sim, slot, pause_end(sim)); return;
     case BROKER_PAUSE: stop_broker(sim, pause_end(sim)); return;
     case RESTART:
-        broker_kill(sim, sim_between(sim, 50 * SIM_MS, 2 * SIM_SECOND));
+        broker_kill(sim, sim_between(sim, 50 * SIM_MS, 2 * SIM_SECOND), false);
         return;
     case DRAIN:
         broker_drain(sim, sim_between(sim, 100 * SIM_MS, 2 * SIM_SECOND));
@@ -161,18 +162,57 @@ static void befall(struct sim *sim, enum fault fault)
     }
 }
 
-static void strike(struct sim *sim, struct sim_event *event)
+/* What only a durable broker suffers. */
+static void befall_disk(struct sim *sim)
 {
-    uint64_t every_us = event->number;
-    if (sim->healing || sim->now_us >= sim->work_until_us) {
+    uint64_t least_us = sim->now_us + 200 * SIM_MS;
+    switch (sim_below(sim, 8)) {
+    case 0:
+    case 1:
+        broker_kill(sim, sim_between(sim, 20 * SIM_MS, 2 * SIM_SECOND), false);
+        return;
+    case 2:
+    case 3:
+    case 4:
+        broker_kill(sim, sim_between(sim, 20 * SIM_MS, 2 * SIM_SECOND), true);
+        return;
+    case 5:
+        SIM_COUNT(sim, DISK_SLOW);
+        sim_say(sim, SIM_BROKER, '*', "its disk is slow");
+        disk_slow(sim, least_us + sim_below(sim, 3 * SIM_SECOND));
+        return;
+    case 6:
+        sim_say(sim, SIM_BROKER, '*', "its disk is full");
+        disk_full(sim, least_us + sim_below(sim, 4 * SIM_SECOND));
+        return;
+    default:
+        sim_say(sim, SIM_BROKER, '*', "its disk is about to fail");
+        disk_fail(sim);
         return;
     }
+}
+
+static void strike_any(struct sim *sim)
+{
     uint64_t at = sim_below(sim, 1000);
     unsigned fault = 0;
     while (fault < FAULTS && at >= weights[fault]) {
         at -= weights[fault++];
     }
     befall(sim, (enum fault)fault);
+}
+
+static void strike(struct sim *sim, struct sim_event *event)
+{
+    uint64_t every_us = event->number;
+    if (sim->healing || sim->now_us >= sim->work_until_us) {
+        return;
+    }
+    if (sim->disk != NULL && sim_chance(sim, 300)) {
+        befall_disk(sim);
+    } else {
+        strike_any(sim);
+    }
     sim_in(sim,
            sim_between(sim, every_us / 4, every_us * 2),
            strike,
@@ -212,6 +252,9 @@ void nemesis_start(struct sim *sim)
 void nemesis_end(struct sim *sim)
 {
     sim->healing = true;
+    if (sim->disk != NULL) {
+        disk_heal(sim);
+    }
     for (struct bao_link *link = bao_list_first(&sim->network->wires);
          link != NULL;
          link = bao_list_next(&sim->network->wires, link)) {

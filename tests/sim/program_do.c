@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "tests/sim/count.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/program.h"
 
 /* --- tools ---------------------------------------------------------------- */
@@ -165,6 +166,9 @@ static size_t body_bytes(struct sim *sim, unsigned queue)
 {
     if (!sim_queues[queue].large) {
         return sim_between(sim, 8, 60);
+    }
+    if (sim->disk != NULL && !disk_takes_big(sim)) {
+        return sim_between(sim, 100, 4000);
     }
     return sim_chance(sim, 300) ? sim_between(sim, 65000, 90000)
                                 : sim_between(sim, 100, 20000);

@@ -12,10 +12,12 @@
 #include "tests/sim/checker.h"
 #include "tests/sim/client.h"
 #include "tests/sim/count.h"
+#include "tests/sim/disk.h"
 #include "tests/sim/heal.h"
 #include "tests/sim/history.h"
 #include "tests/sim/nemesis.h"
 #include "tests/sim/network.h"
+#include "tests/sim/prefix.h"
 
 #define ARENA_BYTES (UINT64_C(4) << 20)
 #define EVENTS_MAX  UINT64_C(2000000)
@@ -115,13 +117,14 @@ _Noreturn void sim_fail(struct sim *sim, const char *format, ...)
     va_start(list, format);
     (void)vprintf(format, list);
     va_end(list);
-    (void)printf("\nsee it again: sim --seed %llu --picture\n",
+    (void)printf("\nsee it again: sim%s --seed %llu --picture\n",
+                 sim->disk != NULL ? " --durable" : "",
                  (unsigned long long)sim->seed);
     (void)fflush(stdout);
     _exit(1);
 }
 
-struct sim *sim_open(uint64_t seed)
+struct sim *sim_open(uint64_t seed, bool durable)
 {
     struct sim *sim = calloc(1, sizeof *sim);
     if (sim == NULL) {
@@ -143,6 +146,10 @@ struct sim *sim_open(uint64_t seed)
     sim->counts = sim_counts_open();
     sim->history = history_open();
     sim->network = network_open(sim);
+    if (durable) {
+        disk_open(sim);
+        prefix_open(sim);
+    }
     broker_open(sim);
     clients_open(sim);
     return sim;
@@ -161,6 +168,8 @@ void sim_close(struct sim *sim)
     const struct bao_heap_entry *first;
     clients_close(sim);
     broker_close(sim);
+    prefix_close(sim);
+    disk_close(sim);
     while ((first = bao_heap_first(&sim->schedule)) != NULL) {
         struct sim_event *event = BAO_OF(first->node, struct sim_event, node);
         bao_heap_remove(&sim->schedule, &event->node);

@@ -12,6 +12,8 @@
  *   network.c    wires that delay, double, stall and break
  *   edge.c       the broker's end of the wires
  *   broker.c     a broker that turns, stops, drains, dies and comes back
+ *   disk.c       a disk that lies, and the lanes of the log
+ *   prefix.c     a start finds what was, and all that was safe
  *   replay.c     a second core that only follows the facts
  *   client.c     a process with a dialogue
  *   program*.c   what the clients do, by chance
@@ -58,6 +60,10 @@ struct sim_network;
 /* What the run exercised: one row each in count.c. */
 struct sim_counts;
 
+/* Of a durable run. */
+struct sim_disk;
+struct sim_prefix;
+
 struct sim {
     uint64_t seed;
     uint64_t chance; /* state of the generator */
@@ -69,6 +75,8 @@ struct sim {
     struct bao_heap schedule;
     struct sim_picture picture;
     struct sim_network *network;
+    struct sim_disk *disk; /* NULL: queues are in memory */
+    struct sim_prefix *prefix;
     struct sim_broker *broker;
     struct sim_client *clients; /* SIM_CLIENTS of them */
     struct sim_history *history;
@@ -107,7 +115,7 @@ void sim_run_until(struct sim *sim, uint64_t until_us);
 
 /* Runs one seed. Does not come back if it fails: prints why, the picture and
  * how to see it again, and ends the program with 1. */
-struct sim *sim_open(uint64_t seed);
+struct sim *sim_open(uint64_t seed, bool durable);
 void sim_play(struct sim *sim);
 void sim_close(struct sim *sim);
 

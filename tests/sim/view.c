@@ -105,10 +105,31 @@ static uint64_t life_ended(const struct view *view, uint64_t us)
 /* Counts begin at 1 in the low bits of each life: see broker.c. */
 #define LOW_BITS ((UINT64_C(1) << 20) - 1)
 
+/* A durable broker goes on after a start: in every life between two tokens
+ * that somebody saw, anything may have been handed out. */
+static void add_gaps_of_starts(struct view *view)
+{
+    const struct view_grant *grants = view->grants;
+    for (size_t i = 0; i <= view->grant_count; i++) {
+        bool first = i == 0;
+        bool last = i == view->grant_count;
+        if (first || last ||
+            !same_epoch(grants[i - 1].token, grants[i].token)) {
+            add_gap(view,
+                    SIM_NEVER,
+                    first ? 0 : grants[i - 1].time.from_us,
+                    last ? SIM_NEVER : grants[i].time.to_us);
+        }
+    }
+}
+
 static void add_gaps(struct view *view)
 {
     const struct view_grant *grants = view->grants;
-    view->gaps = make(view->grant_count * 2 + 2, sizeof *view->gaps);
+    view->gaps = make(view->grant_count * 3 + 2, sizeof *view->gaps);
+    if (view->sim->disk != NULL) {
+        add_gaps_of_starts(view);
+    }
     for (size_t i = 0; i < view->grant_count; i++) {
         const struct view_grant *grant = &grants[i];
         bool first = i == 0 || !same_epoch(grants[i - 1].token, grant->token);
@@ -380,6 +401,11 @@ bool view_in_one_life(const struct view *view, const struct history_op *op)
     return op->told && !view_restarted(view, when);
 }
 
+bool view_in_one_memory(const struct view *view, const struct history_op *op)
+{
+    return view->sim->disk != NULL ? op->told : view_in_one_life(view, op);
+}
+
 bool view_is_refusal(uint64_t status)
 {
     switch (status) {
@@ -390,6 +416,7 @@ bool view_is_refusal(uint64_t status)
     case BAOZI_QUOTA:
     case BAOZI_TOO_BIG:
     case BAOZI_DRAINING:
+    case BAOZI_STORAGE_FULL:
     case BAOZI_BAD_REQUEST: return true;
     default: return false;
     }

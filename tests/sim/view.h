@@ -89,6 +89,9 @@ bool view_restarted(const struct view *view, struct view_time when);
 /* The op was asked and answered in one life of the broker. */
 bool view_in_one_life(const struct view *view, const struct history_op *op);
 
+/* All that time one broker remembered it, across starts if it is durable. */
+bool view_in_one_memory(const struct view *view, const struct history_op *op);
+
 /* Answers that say: it was not accepted. */
 bool view_is_refusal(uint64_t status);
 
