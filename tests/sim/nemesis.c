@@ -13,6 +13,7 @@
 #define WORK_LEAST_US (6 * SIM_SECOND)
 #define WORK_MOST_US  (14 * SIM_SECOND)
 #define NIGHT_US      (62 * 60 * SIM_SECOND)
+#define NIGHT_REST    100u
 
 enum fault {
     CUT,
@@ -213,11 +214,12 @@ static void strike(struct sim *sim, struct sim_event *event)
     } else {
         strike_any(sim);
     }
-    sim_in(sim,
-           sim_between(sim, every_us / 4, every_us * 2),
-           strike,
-           NULL,
-           every_us);
+    uint64_t pause_us = sim_between(sim, every_us / 4, every_us * 2);
+    if (sim->disk != NULL && sim->long_night_us != 0 &&
+        sim->now_us > sim->long_night_us) {
+        pause_us *= NIGHT_REST; /* there are no thousand starts in an hour */
+    }
+    sim_in(sim, pause_us, strike, NULL, every_us);
 }
 
 /* Everybody sleeps for more than an hour, one behind a broken line: the
