@@ -121,7 +121,7 @@ struct bao_dialogue {
     uint64_t beat_us; /* the last heartbeat that we sent */
     uint32_t beats;   /* sent since something was heard */
     bool beat_due;
-    bool doubted;     /* a request ended in silence, nothing heard since */
+    bool doubted; /* a request ended in silence, nothing heard since */
     bool ack_due;
     uint64_t ack_us;   /* when the oldest unacknowledged answer came */
     uint64_t timed_us; /* not later than any due_us */
