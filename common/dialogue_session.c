@@ -9,9 +9,10 @@
  *
  * A welcome that resumes sends everything unanswered again under the same
  * rids. One that does not has forgotten us: if the broker is another start of
- * itself (boot differs), everything is sent again as new; if it is the same,
- * what was sent and changes something ends in SESSION_GONE, because nobody
- * knows any more whether it happened.
+ * itself (boot differs) and remembers nothing, everything is sent again as new;
+ * if it is the same, or remembers what earlier starts did (LASTING), what was
+ * sent and changes something ends in SESSION_GONE, because nobody knows any
+ * more whether it happened.
  */
 #include "common/dialogue_inside.h"
 #include "common/planted.h"
@@ -213,13 +214,13 @@ static void make_new(struct bao_dialogue *d, struct bao_request *request)
     request->sequence = 0;
 }
 
-static void start_anew(struct bao_dialogue *d, bool same_boot)
+static void start_anew(struct bao_dialogue *d, bool remembered)
 {
     BAO_MARK("a session is lost and a new one begins");
     d->last_rid = 0;
     d->receipts.count = 0;
     d->receipts.sent = 0;
-    bao_leases_lose_all(d, same_boot ? BAOZI_STALE : BAOZI_LOST);
+    bao_leases_lose_all(d, remembered ? BAOZI_STALE : BAOZI_LOST);
     struct bao_list *list = &d->again;
     for (size_t left = list->count; left > 0; left--) {
         struct bao_link *link = bao_list_first(list);
@@ -227,14 +228,14 @@ static void start_anew(struct bao_dialogue *d, bool same_boot)
             break;
         }
         struct bao_request *request = BAO_OF(link, struct bao_request, link);
-        if (request->own || (same_boot && !only_looks(request))) {
+        if (request->own || (remembered && !only_looks(request))) {
             bao_fail(d,
                      request,
                      BAOZI_SESSION_GONE,
                      "the broker forgot this session before it answered");
             continue;
         }
-        if (!same_boot && needs_a_lease(request)) {
+        if (!remembered && needs_a_lease(request)) {
             bao_fail(d, request, BAOZI_LOST, "the broker restarted");
             continue;
         }
@@ -309,8 +310,9 @@ void bao_session_welcome(struct bao_dialogue *d,
         return;
     }
     bool had_session = d->has_session || d->session_lost;
-    bool is_resumed = d->has_session && bao_has(answer, BAO_BIT(FLAGS)) &&
-                      (answer->flags & BAO_FLAG_RESUMED) != 0;
+    uint64_t flags = bao_has(answer, BAO_BIT(FLAGS)) ? answer->flags : 0;
+    bool is_resumed = d->has_session && (flags & BAO_FLAG_RESUMED) != 0;
+    bool is_lasting = (flags & BAO_FLAG_LASTING) != 0;
     uint64_t old_boot = d->session_lost ? d->lost_boot : d->boot;
     take_terms(d, answer);
     d->session_lost = false;
@@ -331,7 +333,7 @@ void bao_session_welcome(struct bao_dialogue *d,
         }
         resumed(d, now_us);
     } else if (had_session) {
-        start_anew(d, old_boot == d->boot);
+        start_anew(d, old_boot == d->boot || is_lasting);
     }
     d->config.calls.welcomed(d->config.context, is_resumed);
 }

@@ -215,6 +215,7 @@ enum bao_scope {
 #define BAO_FLAG_ASKED     0x4000u  /* CANCEL_ITEM: leased, holder is asked */
 #define BAO_FLAG_RESUMED   0x8000u  /* HELLO */
 #define BAO_FLAG_CREATED   0x10000u /* DECLARE */
+#define BAO_FLAG_LASTING   0x20000u /* HELLO: another start remembers */
 
 #define BAO_BIT(KEY) (UINT64_C(1) << BAO_KEY_##KEY)
 

@@ -67,8 +67,10 @@ static void welcome(struct bao_core *core,
     BAO_SET(op, CREDIT_BYTES, credit_bytes, credit);
     BAO_SET(op, ITEM_BYTES_MAX, item_bytes_max, BAO_ITEM_BYTES_MAX);
     BAO_SET(op, VERSION, version, BAO_LITERAL(BAOZI_VERSION));
-    if (resumed) {
-        BAO_SET(op, FLAGS, flags, BAO_FLAG_RESUMED);
+    uint64_t flags = resumed ? BAO_FLAG_RESUMED : 0;
+    flags |= core->config.level >= BAO_LEVEL_DISK ? BAO_FLAG_LASTING : 0;
+    if (flags != 0) {
+        BAO_SET(op, FLAGS, flags, flags);
     }
     bao_reply_waits(core, BAO_WAIT_LEVEL);
 }

@@ -129,6 +129,35 @@ static void test_dialogue_lease__loses_leases_with_the_session(void **state)
     assert_int_equal(world.leases[1].gone, BAOZI_LOST);
 }
 
+/* [P2 S7] A durable broker that restarted and forgot us may have done what we
+ * sent: a put is not sent once more as a new one, a join is. */
+static void
+test_dialogue_lease__a_lasting_broker_forgot_the_session(void **state)
+{
+    (void)state;
+    take_item("GET rid=1 status=OK ids=8,9 token=70 lengths=1,1 lease_ms=9000");
+    world_ask(&world, "JOIN queue=buns", -1, NULL);
+    world_ask(&world, "PUT queue=buns", -1, "bun");
+    world_send(&world);
+    world_lose(&world);
+    world_connect(&world);
+    world_hears(&world, "HELLO rid=0 status=SESSION_GONE", NULL);
+    world_send(&world);
+    world_forget(&world);
+    world_hears(&world,
+                "HELLO rid=0 status=OK protocol=1 session=1 "
+                "secret=0f0102030405060708090a0b0c0d0e0f epoch=4 boot=100 "
+                "heartbeat_ms=60000 flags=131072",
+                NULL);
+    world_send(&world);
+    world_story(&world,
+                "= PUT rid=3 status=SESSION_GONE error=the broker forgot this "
+                "session before it answered\n"
+                "! welcomed\n"
+                "> JOIN rid=1 queue=buns boot=99\n> --\n");
+    assert_int_equal(world.leases[0].gone, BAOZI_STALE);
+}
+
 static void
 test_dialogue_lease__marks_items_that_are_to_be_cancelled(void **state)
 {
@@ -346,6 +375,7 @@ int main(void)
         TEST(test_dialogue_lease__never_renews_a_lease_without_end),
         TEST(test_dialogue_lease__tells_what_it_holds_after_a_resume),
         TEST(test_dialogue_lease__loses_leases_with_the_session),
+        TEST(test_dialogue_lease__a_lasting_broker_forgot_the_session),
         TEST(test_dialogue_lease__marks_items_that_are_to_be_cancelled),
         TEST(test_dialogue_lease__sends_receipts_until_they_are_proved),
         TEST(test_dialogue_lease__tells_what_was_started),

@@ -256,6 +256,7 @@ static void test_protocol__tells_the_values_of_enumerations(void **state)
         {BAO_FLAG_ASKED, "ASKED"},
         {BAO_FLAG_RESUMED, "RESUMED"},
         {BAO_FLAG_CREATED, "CREATED"},
+        {BAO_FLAG_LASTING, "LASTING"},
     };
     for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++) {
         assert_row(flags[i].bit, flags[i].name);
