@@ -142,7 +142,14 @@ static struct bao_need need_of(const struct bao_gateway *gateway,
             bao_journal_put_of(gateway->journal, newest(effect->operation));
     else if (effect->wait != BAO_WAIT_NONE)
         on.queue = bao_journal_last(gateway->journal, effect->queue);
+    if (BAO_PLANTED(LEASE_UNSYNCED))
+        on.puts = 0;
     struct bao_need need = bao_outbox_need(effect->wait, effect->level, &on);
+    if (BAO_PLANTED(DUPLICATE_EARLY) &&
+        effect->operation->verb == BAO_VERB_PUT &&
+        bao_has(effect->operation, BAO_BIT(FLAGS)) &&
+        (effect->operation->flags & BAO_FLAG_DUPLICATE) != 0)
+        return (struct bao_need){.at = {0}};
     if (effect->operation->verb != BAO_VERB_DELIVER)
         return need;
     /* A subscription's sequence must not be overtaken. */

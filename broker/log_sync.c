@@ -18,7 +18,8 @@ static int run(struct bao_log_job *job)
     struct bao_log *log = sync->log;
     if (atomic_load(&log->sync_failed))
         return -ECANCELED;
-    if (BAO_PLANTED(SYNC_SKIPPED))
+    if (BAO_PLANTED(SYNC_SKIPPED) ||
+        (BAO_PLANTED(BATCH_SKIPPED) && sync->segment != log->open))
         return 0;
     int error = log->storage->sync(log->storage->context, sync->file);
     if (BAO_PLANTED(SYNC_AGAIN) && error < 0)

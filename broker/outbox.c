@@ -8,6 +8,7 @@
 #include "broker/outbox.h"
 
 #include "common/check.h"
+#include "common/planted.h"
 
 void bao_outbox_open(struct bao_outbox *outbox,
                      struct bao_arena *arena,
@@ -56,6 +57,8 @@ struct bao_need bao_outbox_need(enum bao_wait wait,
     struct bao_need need = {.at = {0}};
     uint64_t facts = on->queue;
     if (wait == BAO_WAIT_NONE || level <= BAO_LEVEL_MEMORY)
+        return need;
+    if (BAO_PLANTED(EARLY_REPLY) && wait != BAO_WAIT_LEASE)
         return need;
     if (wait == BAO_WAIT_LEVEL)
         facts = later(on->step, on->queue);

@@ -42,6 +42,17 @@
     X(CANCEL_FIRST, "after a resume CANCEL goes before its request")    \
     X(AUTO_HANDED, "what a CANCEL takes back is handed over")
 
+/* Bugs that only a durable broker can have: found by the durable simulator. */
+#define BAO_PLANTED_DISK_TABLE(X)                                        \
+    X(EARLY_REPLY, "an answer does not wait for its facts")              \
+    X(LEASE_UNSYNCED, "an item is handed out before its put is synced")  \
+    X(DUPLICATE_EARLY, "a duplicate is told before the first is synced") \
+    X(EPOCH_KEPT, "a start goes on with the tokens of the last one")     \
+    X(WINDOW_LOST, "after a start a repeated request is a new one")      \
+    X(KEYS_LOST, "after a start dedup keys are not looked up")           \
+    X(REPLAY_COUNTS, "what is replayed as done counts twice")            \
+    X(BATCH_SKIPPED, "the end of a full segment is not synced")
+
 /* Bugs of the durable log: its own tests must find them
  * (tests/sim/test_planted_log.py). */
 #define BAO_PLANTED_LOG_TABLE(X)                                  \
@@ -61,7 +72,7 @@
 enum bao_planted {
     BAO_PLANTED_NONE,
 #define X(NAME, text) BAO_PLANTED_##NAME,
-    BAO_PLANTED_TABLE(X)
+    BAO_PLANTED_TABLE(X) BAO_PLANTED_DISK_TABLE(X)
 #undef X
         BAO_PLANTED_COUNT,
 #define X(NAME, text) BAO_PLANTED_##NAME,

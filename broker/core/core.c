@@ -268,6 +268,7 @@ static void request_known(struct bao_core *core, struct bao_call call)
             if (request->waiting) {
                 request_waiting(core, &call, bao_waiter_of(request));
             } else if (BAO_PLANTED(REPEAT_IS_NEW) ||
+                       (BAO_PLANTED(WINDOW_LOST) && core->epoch > 1) ||
                        !bao_answer_again(core, &call, bao_answer_of(request))) {
                 bao_answer_renew(core, &call);
                 request_new(core, &call);
@@ -485,7 +486,7 @@ void bao_core_recovered(struct bao_core *core,
     core->now_us = now_us;
     core->opened_us = now_us;
     core->config.wall_offset_us = wall_offset_us;
-    core->config.epoch = core->epoch + 1;
+    core->config.epoch = core->epoch + (BAO_PLANTED(EPOCH_KEPT) ? 0 : 1);
     core->awake = true;
 }
 

@@ -163,7 +163,8 @@ const struct bao_dedup *bao_offer_twin(struct bao_core *core,
                                        struct bao_queue *queue,
                                        const struct bao_parked *offer)
 {
-    if (offer->dedup_key.bytes == 0 || BAO_PLANTED(KEY_FORGOTTEN)) {
+    if (offer->dedup_key.bytes == 0 || BAO_PLANTED(KEY_FORGOTTEN) ||
+        (BAO_PLANTED(KEYS_LOST) && core->epoch > 1)) {
         return NULL;
     }
     const struct bao_dedup *dedup =

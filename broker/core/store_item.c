@@ -324,8 +324,9 @@ static void settle_queue(struct bao_core *core,
         return;
     }
     bao_ledger_settle(core, &queue->ledger, ending);
-    if (BAO_PLANTED(TWICE_DONE) && ending == BAO_ENDING_DONE &&
-        queue->ledger.unfinished > 0) {
+    const bool twice = BAO_PLANTED(TWICE_DONE) ||
+                       (BAO_PLANTED(REPLAY_COUNTS) && !core->started);
+    if (twice && ending == BAO_ENDING_DONE && queue->ledger.unfinished > 0) {
         bao_ledger_settle(core, &queue->ledger, ending);
     }
 }

@@ -234,7 +234,9 @@ static void come_back(struct sim *sim, struct sim_event *event);
 /* The start is at its end because its disk is; it is tried again. */
 static void start_failed(struct sim *sim)
 {
-    enum sim_end end = sim_chance(sim, 500) ? SIM_END_CUT : SIM_END_KILLED;
+    enum sim_end end = disk_may_be_cut(sim) && sim_chance(sim, 500)
+                           ? SIM_END_CUT
+                           : SIM_END_KILLED;
     SIM_COUNT(sim, STARTS_FAILED);
     if (disk_start_ends(sim)) {
         sim_fail(sim, "a start fails, and nothing is wrong with the disk");

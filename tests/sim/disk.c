@@ -39,8 +39,10 @@ struct sim_disk {
     uint64_t slow_until_us;
     uint64_t full_until_us;
     uint32_t polls;
-    bool dying; /* what the lanes have under way ends by chance */
-    bool bad;   /* something fails, or failed in this life */
+    bool dying;   /* what the lanes have under way ends by chance */
+    bool cuts;    /* its power may be cut */
+    bool bad;     /* something fails, or failed in this life */
+    bool failing; /* that is a call, and not want of room */
     struct bao_log_stats stats; /* of the last turn */
 };
 
@@ -294,6 +296,7 @@ void disk_open(struct sim *sim)
     }
     disk->sim = sim;
     disk->liar = liar_new(sim_number(sim));
+    disk->cuts = sim_chance(sim, 750);
     disk->segment_bytes = sizes[sim_below(sim, 4)];
     if (sim_chance(sim, 300)) {
         liar_shorten(disk->liar, (uint32_t)sim_between(sim, 3, 30));
@@ -310,6 +313,11 @@ void disk_close(struct sim *sim)
     }
 }
 
+bool disk_may_be_cut(const struct sim *sim)
+{
+    return sim->disk->cuts;
+}
+
 bool disk_takes_big(const struct sim *sim)
 {
     return sim->disk->segment_bytes >= SEGMENT_BIG_BYTES;
@@ -321,6 +329,7 @@ static void no_faults(struct sim_disk *disk)
         liar_fail(disk->liar, (enum liar_call)i, 0, 0);
     }
     liar_fail_on(disk->liar, false);
+    disk->failing = false;
     disk->bad = disk->full_until_us > disk->sim->now_us;
 }
 
@@ -349,6 +358,7 @@ void disk_start_begins(struct sim *sim)
     disk->polls = 0;
     if (!sim->healing && sim_chance(sim, 300)) {
         disk->bad = true;
+        disk->failing = true;
         liar_fail_on(disk->liar, true);
         liar_fail(
             disk->liar, LIAR_CALL_COUNT, 1 + sim_below(sim, START_CALLS), EIO);
@@ -432,6 +442,7 @@ void disk_fail(struct sim *sim)
                                            LIAR_CALL_COUNT};
     struct sim_disk *disk = sim->disk;
     disk->bad = true;
+    disk->failing = true;
     liar_fail_on(disk->liar, sim_chance(sim, 500));
     liar_fail(disk->liar,
               calls[sim_below(sim, 6)],
@@ -445,6 +456,11 @@ void disk_heal(struct sim *sim)
     disk->slow_until_us = 0;
     disk->full_until_us = 0;
     liar_limit(disk->liar, 0);
+}
+
+bool disk_fails(const struct sim *sim)
+{
+    return sim->disk->failing;
 }
 
 bool disk_is_bad(const struct sim *sim)

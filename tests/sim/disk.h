@@ -22,6 +22,9 @@ enum sim_end {
 void disk_open(struct sim *sim);
 void disk_close(struct sim *sim);
 
+/* False: no power cut befalls this run, so that what is only written must be
+ * there again; some queues have the level `os` then. */
+bool disk_may_be_cut(const struct sim *sim);
 /* Bodies of 64 KiB and more fit into a segment. */
 bool disk_takes_big(const struct sim *sim);
 
@@ -47,6 +50,8 @@ void disk_full(struct sim *sim, uint64_t until_us);
 void disk_fail(struct sim *sim);
 /* All is well with it. */
 void disk_heal(struct sim *sim);
+/* A call was made to fail in this life. */
+bool disk_fails(const struct sim *sim);
 /* Something was made to fail, or there was no room, in this life. */
 bool disk_is_bad(const struct sim *sim);
 

@@ -76,6 +76,26 @@ know_put(struct known *known, const struct history_op *put, unsigned life)
     }
 }
 
+/* A duplicate was told an id that nobody else was told of: that one was
+ * accepted before, and is as safe. */
+static bool is_first_of(const struct view *view, uint64_t index)
+{
+    const struct history_op *op = &view->history->ops[index];
+    if (op->verb != BAO_VERB_PUT || !op->told || op->status != BAOZI_OK ||
+        (op->told_flags & BAO_FLAG_DUPLICATE) == 0 ||
+        view_item(view, op->told_id) != NULL) {
+        return false;
+    }
+    for (uint64_t i = 0; i < index; i++) {
+        const struct history_op *other = &view->history->ops[i];
+        if (other->verb == BAO_VERB_PUT && other->told &&
+            other->status == BAOZI_OK && other->told_id == op->told_id) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static void
 know_settle(struct known *known, const struct history_op *op, unsigned life)
 {
@@ -92,6 +112,15 @@ know_settle(struct known *known, const struct history_op *op, unsigned life)
     known->unseen_done += op->verb == BAO_VERB_DONE_NEXT && (counts || unknown);
 }
 
+/* One that a start of the broker interrupted begins anew when it is sent again,
+ * and does not count what it had moved before. */
+static uint64_t most_redriven(const struct view *view,
+                              const struct history_op *op)
+{
+    bool anew = view->sim->disk != NULL && op->attempts > 1;
+    return op->told && op->status == BAOZI_OK && !anew ? op->told_count : 100;
+}
+
 static void know_ops(const struct view *view,
                      struct known *known,
                      unsigned queue,
@@ -104,12 +133,12 @@ static void know_ops(const struct view *view,
         }
         if (op->verb == BAO_VERB_PUT) {
             know_put(known, op, life);
+            known->accepted_least += is_first_of(view, i);
         } else if (op->verb == BAO_VERB_DONE ||
                    op->verb == BAO_VERB_DONE_NEXT) {
             know_settle(known, op, life);
         } else if (op->verb == BAO_VERB_REDRIVE) {
-            known->accepted_most +=
-                op->told && op->status == BAOZI_OK ? op->told_count : 100;
+            known->accepted_most += most_redriven(view, op);
         }
     }
 }

@@ -82,6 +82,7 @@ static int read_options(int count, char **words, struct options *options)
             i++;
         } else if (strcmp(words[i], "--planted") == 0 &&
                    planted_choose(value)) {
+            options->durable = options->durable || planted_is_durable();
             i++;
         } else if (strcmp(words[i], "--tail") == 0 &&
                    number_of(value, &number, &rest)) {

@@ -128,9 +128,9 @@ static uint64_t pause_end(struct sim *sim)
                               : sim_between(sim, SIM_SECOND, 6 * SIM_SECOND));
 }
 
-static void stop_broker(struct sim *sim, uint64_t until_us)
+/* The broker cannot say anything before then. */
+static void all_stalled(struct sim *sim, uint64_t until_us)
 {
-    broker_stop(sim, until_us);
     for (unsigned i = 0; i < SIM_CLIENTS; i++) {
         history_event(sim->history,
                       &(struct history_event){.kind = HISTORY_STALLED,
@@ -138,6 +138,21 @@ static void stop_broker(struct sim *sim, uint64_t until_us)
                                               .us = until_us,
                                               .from_us = sim->now_us});
     }
+}
+
+static void stop_broker(struct sim *sim, uint64_t until_us)
+{
+    broker_stop(sim, until_us);
+    all_stalled(sim, until_us);
+}
+
+/* What was granted meanwhile may come a sync or two later. */
+static void slow_disk(struct sim *sim, uint64_t until_us)
+{
+    SIM_COUNT(sim, DISK_SLOW);
+    sim_say(sim, SIM_BROKER, '*', "its disk is slow");
+    disk_slow(sim, until_us);
+    all_stalled(sim, until_us + 2 * SIM_SECOND);
 }
 
 static void befall(struct sim *sim, enum fault fault)
@@ -175,13 +190,11 @@ static void befall_disk(struct sim *sim)
     case 2:
     case 3:
     case 4:
-        broker_kill(sim, sim_between(sim, 20 * SIM_MS, 2 * SIM_SECOND), true);
+        broker_kill(sim,
+                    sim_between(sim, 20 * SIM_MS, 2 * SIM_SECOND),
+                    disk_may_be_cut(sim));
         return;
-    case 5:
-        SIM_COUNT(sim, DISK_SLOW);
-        sim_say(sim, SIM_BROKER, '*', "its disk is slow");
-        disk_slow(sim, least_us + sim_below(sim, 3 * SIM_SECOND));
-        return;
+    case 5: slow_disk(sim, least_us + sim_below(sim, 3 * SIM_SECOND)); return;
     case 6:
         sim_say(sim, SIM_BROKER, '*', "its disk is full");
         disk_full(sim, least_us + sim_below(sim, 4 * SIM_SECOND));

@@ -8,8 +8,11 @@
 
 /* How many there are, number 0 (none) included; 0 in all builds but one. */
 unsigned planted_count(void);
-/* False if there is no such bug in this build. */
+/* False if there is no such bug in this build; those of the log are known too,
+ * though not counted: its own tests find them. */
 bool planted_choose(const char *name);
+/* The one that was chosen needs a durable broker. */
+bool planted_is_durable(void);
 const char *planted_name(unsigned number);
 const char *planted_text(unsigned number);
 

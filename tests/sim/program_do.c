@@ -58,9 +58,15 @@ static void set_flags(struct sim_call *call, uint64_t flags)
 
 void do_declare(struct sim_client *client, unsigned queue)
 {
+    const struct sim *sim = client->sim;
     struct sim_call *call = ask_begin(client, BAO_VERB_DECLARE, queue);
     struct history_op op = op_of(queue);
     call->options = sim_queues[queue].options;
+    if (sim->disk != NULL && !disk_may_be_cut(sim) &&
+        (queue == SIM_FIFO || queue == SIM_PRIO)) {
+        call->options.present |= BAO_OPTION_BIT(DURABILITY);
+        call->options.durability = BAO_LEVEL_OS;
+    }
     call->request.operation.options = &call->options;
     client->opened |= 1u << queue;
     call_submit(call, &op);

@@ -174,7 +174,7 @@ void wrapped_log(enum bao_log_level level, const struct bao_log_field *fields)
         why = strcmp(at->name, "why") == 0 ? at->text : why;
     }
     sim_say(sim_current, SIM_BROKER, '=', "logs %s: %s", fields->text, why);
-    bool expected = sim_current->disk != NULL && disk_is_bad(sim_current) &&
+    bool expected = sim_current->disk != NULL && disk_fails(sim_current) &&
                     (strcmp(fields->text, "storage_failed") == 0 ||
                      strcmp(fields->text, "damaged") == 0);
     if (!expected &&
