@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -94,7 +95,7 @@ static void engine_free(struct bao_engine *e)
     if (e == NULL) {
         return;
     }
-    bao_line_close(&e->line);
+    bao_line_cut(&e->line);
     if (e->dialogue != NULL) {
         bao_dialogue_close(e->dialogue);
     }
@@ -103,6 +104,9 @@ static void engine_free(struct bao_engine *e)
     }
     if (e->background_fd >= 0) {
         (void)close(e->background_fd);
+    }
+    if (e->timer_fd >= 0) {
+        (void)close(e->timer_fd);
     }
     bao_async_free_spares(e);
     bao_failures_free(e);
@@ -119,7 +123,7 @@ static enum baozi_status engine_make(const struct bao_settings *settings,
         return BAOZI_NO_MEMORY;
     }
     e->settings = settings;
-    e->line = (struct bao_line){.socket_fd = -1, .monitor_fd = -1};
+    e->line = (struct bao_line){.fd = -1};
     bao_list_init(&e->waiters);
     bao_list_init(&e->watchers);
     bao_list_init(&e->completed);
@@ -128,15 +132,17 @@ static enum baozi_status engine_make(const struct bao_settings *settings,
     (void)pthread_mutex_init(&e->failures_lock, NULL);
     e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     e->background_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    e->timer_fd = timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
     e->dialogue = make_dialogue(e);
     enum baozi_status status = BAOZI_NO_MEMORY;
-    if (e->wake_fd >= 0 && e->background_fd >= 0 && e->dialogue != NULL) {
+    if (e->wake_fd >= 0 && e->background_fd >= 0 && e->timer_fd >= 0 &&
+        e->dialogue != NULL) {
         status = bao_line_open(
             &e->line, settings->url, settings->connect_timeout_ms);
     }
     if (status == BAOZI_OK) {
         e->made_us = bao_time_monotonic_us();
-        status = bao_line_connect(&e->line);
+        status = bao_line_connect(&e->line, e->made_us);
     }
     if (status != BAOZI_OK) {
         engine_free(e);

@@ -78,6 +78,7 @@ void bao_async_submit(struct bao_engine *e, struct bao_async *async)
     uint64_t now_us = bao_time_monotonic_us();
     e->async_count++;
     e->puts_count += async->holder == NULL ? 1 : 0;
+    e->gather_count -= e->gather_count > 0 ? 1 : 0;
     bao_dialogue_submit(e->dialogue, now_us, &async->request);
     bao_pump_soon(e, now_us);
 }

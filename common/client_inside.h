@@ -161,15 +161,21 @@ struct bao_engine {
     struct bao_dialogue *dialogue;
     uint64_t connect_us; /* when to connect again */
     uint64_t made_us;    /* the last socket */
+    uint32_t attempts;   /* to connect, that failed since one did not */
     bool line_up;
-    bool dirty;               /* the socket was not drained */
-    bool news;                /* the monitor's descriptor was readable */
-    uint64_t news_us;         /* when the monitor is looked at anyway */
-    uint64_t pumped_us;       /* the last pump */
-    enum baozi_status broken; /* the address cannot be connected to */
+    bool dirty;          /* there is more to read */
+    uint64_t pumped_us;  /* the last pump */
+    size_t gather_count; /* so many more may join the batch before it goes */
+    uint64_t gather_us;  /* or until then */
+    bool held;           /* something could go that still gathers */
+    uint64_t timer_us;   /* when timer_fd fires */
+    int timer_fd;        /* wakes the background thread */
 
     struct bao_waiter *driver; /* who sleeps on the socket */
     bool driver_sleeps;
+    short driver_events;    /* for these */
+    int driver_fd;          /* on this one */
+    uint64_t driver_number; /* of this connection */
     uint64_t driver_until_us;
     int wake_fd;              /* wakes the driver */
     struct bao_list waiters;  /* sleep without the socket */
@@ -181,6 +187,7 @@ struct bao_engine {
     pthread_t background;
     bool background_runs;
     bool background_deep; /* sleeps until it is woken */
+    bool background_told; /* is poked already */
     bool stopping;
     int background_fd;
     struct bao_waiter background_waiter;
@@ -217,6 +224,9 @@ void bao_pump(struct bao_engine *engine);
 /* After something was left for the batch: pumps if a message may go, or the
  * last pump is some time ago. Else it costs no call to the system. */
 void bao_pump_soon(struct bao_engine *engine, uint64_t now_us);
+/* Of a caller that puts or settles many: the next `count` may wait for each
+ * other, but not long. */
+void bao_gather(struct bao_engine *engine, size_t count, uint64_t now_us);
 /* Whoever sleeps on the socket does not sleep past the dialogue's deadline. */
 void bao_mind_deadline(struct bao_engine *engine);
 /* Sleeps once, until something may have changed or until_us. The lock is held

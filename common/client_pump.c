@@ -1,20 +1,16 @@
 /*
  * client_pump.c - how any number of threads share one socket.
  *
- * Every ZeroMQ call and everything of the dialogue happens under the engine's
- * lock. Whoever has it, for whatever reason, pumps: sends what may go, takes
- * what came, and wakes the owner of each answer. At most one thread, the
- * driver, sleeps on the socket's descriptors (poll, without the lock); other
- * waiters sleep on a word of their own (futex). So a lone caller drives the
- * socket itself, and no thread stands between it and the broker.
+ * Everything of the line and of the dialogue happens under the engine's lock.
+ * Whoever has it, for whatever reason, pumps: takes what came, sends what may
+ * go, and wakes the owner of each answer. At most one thread, the driver,
+ * sleeps on the socket (poll, without the lock); other waiters sleep on a word
+ * of their own (futex). So a lone caller drives the socket itself, and no
+ * thread stands between it and the broker.
  *
  * Why no wake-up is lost:
- * 1. ZMQ_FD is readable while ZeroMQ has commands that no call has looked at.
- *    bao_pump() ends only when, after the last send and receive, ZMQ_EVENTS
- *    said "nothing to read, and nothing to send that may be sent" (or it sets
- *    `dirty` and pokes the driver). So when the lock is free, whatever
- *    happens later makes the descriptor readable, and stays so until somebody
- *    pumps: the driver cannot miss it by starting its poll late.
+ * 1. poll is level-triggered: what came and was not read ends it at once, and
+ *    a pump that stops before all was read sets `dirty`.
  * 2. A thread that pumps while the driver sleeps takes the event away from
  *    it, but also does all the work of it, and wakes whom it concerns: the
  *    driver by `wake_fd` (drained only by the driver, under the lock), others
@@ -28,8 +24,8 @@
  *    leaves an earlier one behind pokes it.
  * 5. Nobody sleeps while callbacks are due that nobody runs: what a waiter
  *    waits for may be among them, and is taken off the socket already.
- * 6. Sockets are cut and made under the lock; the driver is poked, so it does
- *    not go on sleeping on a closed descriptor.
+ * 6. Sockets are cut and made under the lock; a driver that sleeps on another
+ *    one, or on fewer events than the line waits for, is poked.
  *
  * The background thread drives while nobody else does. While callers come and
  * go it naps, so that it costs them nothing; a caller that stays leaves it
@@ -41,6 +37,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <unistd.h>
 
 #include "common/client_inside.h"
@@ -49,10 +46,11 @@
 
 #define NAP_US           10000u
 #define LONG_US          3600000000u
-#define PUMP_ROUNDS      64
+#define PUMP_MESSAGES    64
 #define PUMP_US          50u
-#define NEWS_US          20000u
+#define GATHER_US        200u
 #define RECONNECT_US     100000u
+#define ATTEMPTS_COUNTED 3u /* then they are 0.4 to 1.2 s apart */
 #define BACKGROUND_STACK (256u * 1024u)
 
 /* --- waking ------------------------------------------------------------- */
@@ -118,146 +116,166 @@ static void cut(struct bao_engine *e, uint64_t now_us)
     e->line_up = false;
     bao_dialogue_lost(e->dialogue, now_us);
     /* At once, unless the last one was young: then with some jitter, so that
-     * a thousand clients do not come back in the same millisecond. */
+     * a thousand clients do not come back in the same millisecond, and later
+     * each time. */
     bool young = now_us - e->made_us < 10 * RECONNECT_US;
+    uint64_t wait_us = RECONNECT_US << e->attempts;
     e->connect_us =
-        young ? now_us + RECONNECT_US / 2 + bao_random_number() % RECONNECT_US
-              : now_us;
-    if (e->driver != NULL) {
-        bao_wake(e, e->driver);
-    }
+        young ? now_us + wait_us / 2 + bao_random_number() % wait_us : now_us;
+    e->attempts += e->attempts < ATTEMPTS_COUNTED ? 1 : 0;
 }
 
 static void connect_if_due(struct bao_engine *e, uint64_t now_us)
 {
-    if (e->line.socket != NULL || now_us < e->connect_us) {
+    if (e->line.state != BAO_LINE_CUT || now_us < e->connect_us) {
         return;
     }
     e->made_us = now_us;
-    enum baozi_status status = bao_line_connect(&e->line);
-    if (status == BAOZI_OK) {
-        if (e->driver != NULL) {
-            bao_wake(e, e->driver); /* there are new descriptors */
-        }
-        return;
-    }
-    e->connect_us = now_us + 10 * RECONNECT_US;
-    if (status == BAOZI_BAD_REQUEST) {
-        bao_dialogue_fail_all(
-            e->dialogue, status, "the broker's address cannot be used");
+    if (bao_line_connect(&e->line, now_us) != BAOZI_OK) {
+        e->connect_us = now_us + 10 * RECONNECT_US;
     }
 }
 
-/* False if the connection is gone. */
-static bool take_news(struct bao_engine *e, uint64_t now_us)
+/* Goes on with connecting; false if that failed. */
+static bool advance(struct bao_engine *e, uint64_t now_us)
 {
-    for (;;) {
-        switch (bao_line_news(&e->line)) {
-        case BAO_LINE_NOTHING: return true;
-        case BAO_LINE_UP:
-            if (!e->line_up) {
-                e->line_up = true;
-                bao_dialogue_connected(e->dialogue, now_us);
-            }
-            break;
-        case BAO_LINE_DOWN:
-            if (e->line_up) {
-                return false;
-            }
-            break;
-        }
+    connect_if_due(e, now_us);
+    if (e->line_up) {
+        return true;
     }
+    if (bao_line_step(&e->line, now_us) != BAOZI_OK) {
+        return false;
+    }
+    if (e->line.state == BAO_LINE_UP) {
+        e->line_up = true;
+        e->attempts = 0;
+        bao_dialogue_connected(e->dialogue, now_us);
+    }
+    return true;
 }
 
 /* Takes some messages; false if the connection is gone. */
 static bool receive_some(struct bao_engine *e, uint64_t now_us)
 {
-    for (int i = 0; i < PUMP_ROUNDS; i++) {
+    for (int i = 0; i < PUMP_MESSAGES; i++) {
         enum baozi_status status = bao_line_receive(&e->line, &e->received);
         if (status != BAOZI_OK) {
             return status == BAOZI_EMPTY;
         }
-        if (e->received.malformed) {
-            bao_line_release(&e->received);
-            return false;
-        }
         bao_dialogue_feed(e->dialogue, now_us, &e->received.message);
-        bao_line_release(&e->received);
+        bao_line_release(&e->line, &e->received);
     }
+    e->dirty = true; /* others want the lock too */
     return true;
 }
 
-/* Sends one message; false if the connection is gone. */
-static bool send_one(struct bao_engine *e, uint64_t now_us, bool *sent)
+/* Sends some messages; false if the connection is gone. */
+static bool send_some(struct bao_engine *e, uint64_t now_us)
 {
     struct bao_outgoing out;
-    *sent = bao_dialogue_next(e->dialogue, now_us, &out);
-    return !*sent || bao_line_send(&e->line, &out) == BAOZI_OK;
+    for (int i = 0; i < PUMP_MESSAGES && bao_line_writable(&e->line) &&
+                    bao_dialogue_next(e->dialogue, now_us, &out);
+         i++) {
+        if (bao_line_send(&e->line, &out) != BAOZI_OK) {
+            return false;
+        }
+    }
+    e->held = false;
+    e->gather_count = 0;
+    return bao_line_flush(&e->line) == BAOZI_OK;
 }
 
-/* One round; false when there is nothing left to do now. What came is read
- * before the clock judges: after a long stop, answers are there already. */
-static bool pump_round(struct bao_engine *e)
+/* What came is read before the clock judges: after a long stop, answers are
+ * there already. False if a connection ended. */
+static bool pump_once(struct bao_engine *e)
 {
     uint64_t now_us = bao_time_monotonic_us();
-    connect_if_due(e, now_us);
-    bool news = e->news || !e->line_up || now_us >= e->news_us;
-    unsigned ready = bao_line_ready(&e->line, news);
-    e->news_us = news ? now_us + NEWS_US : e->news_us;
-    e->news = false;
+    e->dirty = false;
     e->pumped_us = now_us;
-    bool alive = (ready & BAO_LINE_NEWS) == 0 || take_news(e, now_us);
-    bool sent = false;
-    if (alive && (ready & BAO_LINE_READABLE) != 0) {
+    bool alive = advance(e, now_us);
+    if (alive && e->line_up) {
         alive = receive_some(e, now_us);
     }
     bao_dialogue_tick(e->dialogue, now_us);
-    if (alive && (ready & BAO_LINE_WRITABLE) != 0 && e->line_up) {
-        alive = send_one(e, now_us, &sent);
+    if (alive && e->line_up) {
+        alive = send_some(e, now_us);
     }
-    if (!alive || bao_dialogue_broken(e->dialogue) != NULL) {
+    alive = alive && bao_dialogue_broken(e->dialogue) == NULL;
+    if (!alive) {
         cut(e, now_us);
-        return true;
     }
-    return sent || (ready & (BAO_LINE_READABLE | BAO_LINE_NEWS)) != 0;
+    return alive;
 }
 
 static uint64_t next_deadline(const struct bao_engine *e)
 {
     uint64_t due_us = bao_dialogue_deadline(e->dialogue);
-    if (e->line.socket == NULL && e->connect_us < due_us) {
-        due_us = e->connect_us;
-    }
-    return due_us;
+    uint64_t line_us = e->line.state == BAO_LINE_CUT
+                           ? e->connect_us
+                           : bao_line_deadline(&e->line);
+    due_us = line_us < due_us ? line_us : due_us;
+    return e->held && e->gather_us < due_us ? e->gather_us : due_us;
 }
 
 void bao_pump(struct bao_engine *e)
 {
-    e->dirty = false;
-    int rounds = 0;
-    while (pump_round(e)) {
-        if (++rounds == PUMP_ROUNDS) {
-            e->dirty = true; /* others want the lock too */
-            break;
-        }
+    if (!pump_once(e)) {
+        (void)pump_once(e); /* connects again, if it is time */
     }
     bao_mind_deadline(e);
 }
 
+void bao_gather(struct bao_engine *e, size_t count, uint64_t now_us)
+{
+    e->gather_count = count;
+    e->gather_us = now_us + GATHER_US;
+}
+
+/* Somebody sends what is held, should its caller stay away. */
+static void mind_held(struct bao_engine *e)
+{
+    e->held = true;
+    if (e->driver != NULL) {
+        bao_mind_deadline(e);
+    } else if (e->timer_us != e->gather_us) {
+        struct itimerspec at = {
+            .it_value = {.tv_sec = (time_t)(e->gather_us / 1000000),
+                         .tv_nsec = (long)(e->gather_us % 1000000) * 1000}};
+        e->timer_us = e->gather_us;
+        (void)timerfd_settime(e->timer_fd, TFD_TIMER_ABSTIME, &at, NULL);
+    }
+}
+
 void bao_pump_soon(struct bao_engine *e, uint64_t now_us)
 {
-    if (e->dirty || bao_dialogue_has_next(e->dialogue) ||
-        now_us - e->pumped_us >= PUMP_US) {
+    bool gathers = e->gather_count > 0 && now_us < e->gather_us;
+    bool due = bao_dialogue_has_next(e->dialogue);
+    if (e->dirty || (!gathers && (due || now_us - e->pumped_us >= PUMP_US))) {
         bao_pump(e);
+    } else if (due) {
+        mind_held(e);
     } else {
         bao_mind_deadline(e);
     }
 }
 
+/* True if the driver sleeps on the wrong thing, or for too long. */
+static bool driver_errs(const struct bao_engine *e)
+{
+    short missing = (short)(bao_line_events(&e->line) & ~e->driver_events);
+    return e->dirty || e->driver_fd != bao_line_fd(&e->line) ||
+           e->driver_number != e->line.number || missing != 0 ||
+           next_deadline(e) < e->driver_until_us;
+}
+
 void bao_mind_deadline(struct bao_engine *e)
 {
-    if (e->driver != NULL && e->driver_sleeps &&
-        (e->dirty || next_deadline(e) < e->driver_until_us)) {
+    if (e->driver == NULL) {
+        if (e->line.zmtp.out.bytes > 0 && !e->background_told) {
+            e->background_told = true;
+            poke(e->background_fd); /* it sends the rest */
+        }
+    } else if (e->driver_sleeps && driver_errs(e)) {
         bao_wake(e, e->driver);
     }
 }
@@ -277,10 +295,12 @@ static struct timespec time_left(uint64_t until_us)
 static bool
 sleep_on_socket(struct bao_engine *e, int wake_fd, uint64_t until_us)
 {
-    /* poll passes over descriptors of -1: a line that is cut. */
-    struct pollfd fds[3] = {{.fd = wake_fd, .events = POLLIN},
-                            {.fd = e->line.socket_fd, .events = POLLIN},
-                            {.fd = e->line.monitor_fd, .events = POLLIN}};
+    e->driver_fd = bao_line_fd(&e->line);
+    e->driver_events = bao_line_events(&e->line);
+    e->driver_number = e->line.number;
+    /* poll passes over a descriptor of -1: a line that is cut. */
+    struct pollfd fds[2] = {{.fd = wake_fd, .events = POLLIN},
+                            {.fd = e->driver_fd, .events = e->driver_events}};
     uint64_t due_us = next_deadline(e);
     e->driver_until_us = due_us < until_us ? due_us : until_us;
     if (e->dirty) {
@@ -289,12 +309,11 @@ sleep_on_socket(struct bao_engine *e, int wake_fd, uint64_t until_us)
     e->driver_sleeps = true;
     struct timespec left = time_left(e->driver_until_us);
     (void)pthread_mutex_unlock(&e->lock);
-    bool interrupted = ppoll(fds, 3, &left, NULL) < 0 && errno == EINTR;
+    bool interrupted = ppoll(fds, 2, &left, NULL) < 0 && errno == EINTR;
     (void)pthread_mutex_lock(&e->lock);
     if (fds[0].revents != 0) {
         drain(wake_fd);
     }
-    e->news = e->news || fds[2].revents != 0;
     return interrupted;
 }
 
@@ -398,15 +417,28 @@ void bao_call_back(struct bao_engine *e)
 
 /* --- the background thread ---------------------------------------------- */
 
+/* Sleeps beside the callers. What the socket did not take at once leaves as
+ * it takes it, whatever they do. */
 static void background_nap(struct bao_engine *e, uint64_t nap_us)
 {
-    struct pollfd fd = {.fd = e->background_fd, .events = POLLIN};
+    bool waits = e->driver == NULL && e->line.zmtp.out.bytes > 0;
+    struct pollfd fds[3] = {
+        {.fd = e->background_fd, .events = POLLIN},
+        {.fd = e->timer_fd, .events = POLLIN},
+        {.fd = waits ? bao_line_fd(&e->line) : -1, .events = POLLOUT}};
     struct timespec left = time_left(bao_time_monotonic_us() + nap_us);
     (void)pthread_mutex_unlock(&e->lock);
-    (void)ppoll(&fd, 1, &left, NULL);
+    (void)ppoll(fds, 3, &left, NULL);
     (void)pthread_mutex_lock(&e->lock);
-    if (fd.revents != 0) {
+    if (fds[0].revents != 0) {
         drain(e->background_fd);
+        e->background_told = false;
+    }
+    if (fds[1].revents != 0) {
+        drain(e->timer_fd);
+    }
+    if (waits || (e->held && fds[1].revents != 0)) {
+        bao_pump(e);
     }
 }
 
@@ -414,6 +446,7 @@ static void background_drive(struct bao_engine *e)
 {
     e->driver = &e->background_waiter;
     (void)sleep_on_socket(e, e->background_fd, BAO_NEVER_US);
+    e->background_told = false;
     if (e->driver == &e->background_waiter) {
         e->driver_sleeps = false;
         e->driver = NULL;

@@ -356,6 +356,8 @@ static enum baozi_status submit_put(struct baozi *client,
     if (e != NULL) {
         if (!has_window(e, NULL)) {
             status = bao_wait_for(e, has_window, NULL, wait_ms);
+            /* Who fills the window goes on to fill it. */
+            bao_gather(e, e->settings->window / 2, bao_time_monotonic_us());
         }
         struct bao_async *async =
             status == BAOZI_OK ? copy_put(e, &call->request.operation, letter)

@@ -171,6 +171,15 @@ static struct bao_engine *enter(struct baozi_subscription *subscription,
     return e;
 }
 
+/* Items that are here are worked off one after the other: their settles go
+ * together, at the latest when half of the credit is used. */
+static size_t gather_count(const struct baozi_subscription *subscription)
+{
+    size_t here = subscription->items.count + 1;
+    size_t half = (size_t)subscription->request.operation.limit / 2;
+    return here < half ? here : half;
+}
+
 enum baozi_status baozi_next(struct baozi_subscription *subscription,
                              int64_t wait_ms,
                              struct baozi_item *item)
@@ -194,8 +203,11 @@ enum baozi_status baozi_next(struct baozi_subscription *subscription,
     } else if (status == BAOZI_OK && subscription->items.count > 0) {
         struct bao_link *link = bao_list_pop(&subscription->items);
         struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
-        bao_dialogue_started(
-            e->dialogue, bao_time_monotonic_us(), &holder->lease);
+        uint64_t now_us = bao_time_monotonic_us();
+        bao_dialogue_started(e->dialogue, now_us, &holder->lease);
+        if (e->gather_count == 0 && subscription->items.count > 0) {
+            bao_gather(e, gather_count(subscription), now_us);
+        }
         bao_mind_deadline(e);
         bao_holder_show(holder, item);
     } else if (status == BAOZI_OK) {

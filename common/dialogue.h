@@ -174,6 +174,8 @@ bool bao_dialogue_next(struct bao_dialogue *dialogue,
                        struct bao_outgoing *out);
 /* True if next() would give a message now. */
 bool bao_dialogue_has_next(const struct bao_dialogue *dialogue);
+/* The caller waits: what is in the batch now is all that it will be. */
+void bao_dialogue_press(struct bao_dialogue *dialogue);
 /* When tick() is due; BAO_NEVER_US = not before something happens. */
 uint64_t bao_dialogue_deadline(const struct bao_dialogue *dialogue);
 /* Why this connection is of no use any more; NULL while it is. */

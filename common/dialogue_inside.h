@@ -128,7 +128,8 @@ struct bao_dialogue {
     uint64_t reach_us; /* not later than any "nobody answers" */
 
     /* requests */
-    uint32_t usual;     /* puts and settles in one message, lately */
+    uint32_t usual;     /* puts and settles under way, at most, lately */
+    bool pressed;       /* nothing joins the batch: its caller waits */
     uint32_t batch_end; /* batch_sent when the message is full */
     struct bao_list control, batch, again, sent, timed, errands;
     struct bao_map requests; /* by rid: sent and again */

@@ -7,11 +7,11 @@
  *
  * Puts and settles go out together, with two messages of them in flight at
  * most. With none in flight they go at once. With one, they go when they are
- * as many as a message usually had lately: else a caller that goes on putting
- * would send one item, and then the other hundred a round trip later. What
- * waits goes at the latest when the one in flight is answered, so nothing
- * waits for a time. Where there are many, one message takes at most half of all
- * that is under way, so that the two are of a size and neither end runs dry.
+ * half of what is usually under way, so that the two are of a size and
+ * neither end runs dry; or when the caller waits, because nothing joins them
+ * then. Else a caller that goes on putting would send one item, and then the
+ * other hundred a round trip later. What waits goes at the latest when the
+ * one in flight is answered, so nothing waits for a time.
  *
  * A message counts as in flight until the first of its requests is answered,
  * or for 2 ms: a put that waits for room must not hold back the settle that
@@ -280,27 +280,44 @@ static size_t in_flight(const struct bao_dialogue *d)
     return count;
 }
 
+/* What is under way when the caller does what it usually does. */
+static size_t half_of_usual(const struct bao_dialogue *d)
+{
+    size_t under_way = d->batch_sent + d->batch.count;
+    size_t usual = under_way > d->usual ? under_way : d->usual;
+    return (usual + 1) / 2;
+}
+
 static bool batch_may_go(const struct bao_dialogue *d)
 {
     if (d->batch.count == 0) {
         return false;
     }
     size_t flying = in_flight(d);
-    return (flying == 0 ||
-            (flying < BAO_SLOTS && d->batch.count >= d->usual)) &&
+    bool enough = d->pressed || d->batch.count >= half_of_usual(d);
+    return (flying == 0 || (flying < BAO_SLOTS && enough)) &&
            d->batch_sent < BAO_BATCH_OUTSTANDING &&
            d->sent.count < d->waiting_max;
 }
 
-/* How many may be in flight after the next message: half of what is under
- * way goes with it. */
+/* How many may be in flight after the next message: half of what is usually
+ * under way goes with it. */
 static uint32_t batch_end(const struct bao_dialogue *d)
 {
-    size_t under_way = d->batch_sent + d->batch.count;
-    size_t half = (under_way + 1) / 2;
+    size_t half = half_of_usual(d);
     size_t end =
         d->batch_sent + (half > BAO_BATCH_WHOLE ? half : BAO_BATCH_WHOLE);
     return end < BAO_BATCH_OUTSTANDING ? (uint32_t)end : BAO_BATCH_OUTSTANDING;
+}
+
+/* The most of late: it grows at once, falls by and by while there are many,
+ * and fast when there are few. */
+static void learn_usual(struct bao_dialogue *d)
+{
+    uint32_t under_way = d->batch_sent + (uint32_t)d->batch.count;
+    bool few = under_way <= d->usual / 4;
+    d->usual -= few ? (d->usual + 1) / 2 : (d->usual + 7) / 8;
+    d->usual = under_way > d->usual ? under_way : d->usual;
 }
 
 static void add_batch(struct bao_dialogue *d, uint64_t now_us)
@@ -311,6 +328,7 @@ static void add_batch(struct bao_dialogue *d, uint64_t now_us)
     size_t slot = free_slot(d);
     uint32_t before = d->batch_sent;
     d->batch_end = batch_end(d);
+    learn_usual(d);
     while (d->batch.count > 0 && d->batch_sent < d->batch_end &&
            d->sent.count < d->waiting_max &&
            bao_run_add(d, &d->batch, now_us)) {
@@ -318,8 +336,13 @@ static void add_batch(struct bao_dialogue *d, uint64_t now_us)
     if (d->batch_sent > before) {
         d->slots[slot].message = d->messages;
         d->slots[slot].sent_us = now_us;
-        d->usual = (d->usual + d->batch_sent - before) / 2;
+        d->pressed = d->pressed && d->batch.count > 0;
     }
+}
+
+void bao_dialogue_press(struct bao_dialogue *d)
+{
+    d->pressed = d->batch.count > 0;
 }
 
 /* --- the message -------------------------------------------------------- */

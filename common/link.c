@@ -4,289 +4,356 @@
 #include "common/link.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
-#define SEND_HWM          64
-#define RECEIVE_HWM       256
-#define RECONNECT_MS      100
-#define RECONNECT_MS_MAX  1000
+#include "common/check.h"
+#include "common/resolve.h"
+
 #define KEEPALIVE_IDLE_S  30
 #define KEEPALIVE_EVERY_S 10
 #define KEEPALIVE_COUNT   3
-#define HANDSHAKE_MS      2000
+#define HANDSHAKE_US      (2000u * 1000u)
 /* One attempt. The kernel repeats a lost SYN after 1, 3 and 7 s: a new attempt
  * is sooner, and finds a network that healed within 2 s. */
-#define CONNECT_MS_MAX    2000
-#define MESSAGE_BYTES_MAX (BAO_ITEM_BYTES_MAX + (1u << 20))
+#define CONNECT_MS_MAX 2000u
+/* So much may wait for a slow network before more is added. */
+#define WAITING_BYTES_MAX (256u * 1024u)
+
+/* --- the address -------------------------------------------------------- */
+
+/* "ipc://PATH", or "ipc://@NAME" in Linux's abstract namespace. */
+static bool read_path(struct bao_line *line, const char *path)
+{
+    size_t bytes = strlen(path);
+    if (bytes == 0 || bytes >= sizeof line->path.sun_path) {
+        return false;
+    }
+    line->path.sun_family = AF_UNIX;
+    memcpy(line->path.sun_path, path, bytes + 1);
+    size_t used = bytes + 1;
+    if (path[0] == '@') {
+        line->path.sun_path[0] = '\0';
+        used = bytes;
+    }
+    line->path_bytes =
+        (socklen_t)(offsetof(struct sockaddr_un, sun_path) + used);
+    return true;
+}
+
+/* "HOST:PORT" or "[HOST]:PORT". */
+static bool read_host(struct bao_line *line, const char *text)
+{
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL) {
+        return false;
+    }
+    char *end;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    size_t digits = strlen(colon + 1);
+    bool is_number = colon[1] >= '0' && colon[1] <= '9' && *end == '\0';
+    if (!is_number || digits >= sizeof line->port || port == 0 ||
+        port > UINT16_MAX) {
+        return false;
+    }
+    memcpy(line->port, colon + 1, digits + 1);
+    size_t bytes = (size_t)(colon - text);
+    if (bytes >= 2 && text[0] == '[' && colon[-1] == ']') {
+        text++;
+        bytes -= 2;
+    }
+    if (bytes == 0 || bytes >= sizeof line->host) {
+        return false;
+    }
+    memcpy(line->host, text, bytes);
+    line->host[bytes] = '\0';
+    return true;
+}
 
 enum baozi_status
 bao_line_open(struct bao_line *line, const char *url, uint32_t connect_ms)
 {
-    *line = (struct bao_line){
-        .socket_fd = -1, .monitor_fd = -1, .connect_ms = connect_ms};
-    bool known =
-        strncmp(url, "ipc://", 6) == 0 || strncmp(url, "tcp://", 6) == 0;
-    if (!known || url[6] == '\0' || strlen(url) >= sizeof line->url) {
-        return BAOZI_BAD_REQUEST;
+    *line = (struct bao_line){.fd = -1, .connect_ms = connect_ms};
+    bool known = false;
+    if (strncmp(url, "ipc://", 6) == 0) {
+        known = read_path(line, url + 6);
+    } else if (strncmp(url, "tcp://", 6) == 0) {
+        known = read_host(line, url + 6);
     }
-    memcpy(line->url, url, strlen(url) + 1);
-    line->context = zmq_ctx_new();
-    if (line->context == NULL) {
-        return BAOZI_NO_MEMORY;
+    return known ? BAOZI_OK : BAOZI_BAD_REQUEST;
+}
+
+/* --- connecting --------------------------------------------------------- */
+
+static void close_fd(struct bao_line *line)
+{
+    if (line->fd >= 0) {
+        (void)close(line->fd);
+        line->fd = -1;
     }
-    (void)zmq_ctx_set(line->context, ZMQ_BLOCKY, 0);
-    (void)zmq_ctx_set(line->context, ZMQ_MAX_SOCKETS, 64);
-    return BAOZI_OK;
-}
-
-void bao_line_close(struct bao_line *line)
-{
-    bao_line_cut(line);
-    if (line->context != NULL) {
-        while (zmq_ctx_term(line->context) != 0 && errno == EINTR) {
-        }
-        line->context = NULL;
-    }
-}
-
-static bool set_int(void *socket, int option, int value)
-{
-    return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
-}
-
-static bool set_options(const struct bao_line *line, void *socket)
-{
-    int64_t bytes_max = MESSAGE_BYTES_MAX;
-    uint32_t attempt_ms =
-        line->connect_ms < CONNECT_MS_MAX ? line->connect_ms : CONNECT_MS_MAX;
-    return set_int(socket, ZMQ_LINGER, 0) &&
-           set_int(socket, ZMQ_IMMEDIATE, 1) &&
-           set_int(socket, ZMQ_SNDHWM, SEND_HWM) &&
-           set_int(socket, ZMQ_RCVHWM, RECEIVE_HWM) &&
-           set_int(socket, ZMQ_RECONNECT_IVL, RECONNECT_MS) &&
-           set_int(socket, ZMQ_RECONNECT_IVL_MAX, RECONNECT_MS_MAX) &&
-           set_int(socket, ZMQ_CONNECT_TIMEOUT, (int)attempt_ms) &&
-           set_int(socket, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
-           set_int(socket, ZMQ_IPV6, 1) &&
-           set_int(socket, ZMQ_TCP_KEEPALIVE, 1) &&
-           set_int(socket, ZMQ_TCP_KEEPALIVE_IDLE, KEEPALIVE_IDLE_S) &&
-           set_int(socket, ZMQ_TCP_KEEPALIVE_INTVL, KEEPALIVE_EVERY_S) &&
-           set_int(socket, ZMQ_TCP_KEEPALIVE_CNT, KEEPALIVE_COUNT) &&
-           zmq_setsockopt(
-               socket, ZMQ_MAXMSGSIZE, &bytes_max, sizeof bytes_max) == 0;
-}
-
-static bool get_fd(void *socket, int *fd)
-{
-    size_t bytes = sizeof *fd;
-    return zmq_getsockopt(socket, ZMQ_FD, fd, &bytes) == 0;
-}
-
-static bool watch(struct bao_line *line)
-{
-    char name[64];
-    int events = ZMQ_EVENT_HANDSHAKE_SUCCEEDED | ZMQ_EVENT_DISCONNECTED;
-    (void)snprintf(name,
-                   sizeof name,
-                   "inproc://baozi-monitor-%llu",
-                   (unsigned long long)line->number);
-    line->monitor = zmq_socket(line->context, ZMQ_PAIR);
-    return line->monitor != NULL && set_int(line->monitor, ZMQ_LINGER, 0) &&
-           set_int(line->monitor, ZMQ_RCVHWM, 0) &&
-           zmq_socket_monitor(line->socket, name, events) == 0 &&
-           zmq_connect(line->monitor, name) == 0 &&
-           get_fd(line->monitor, &line->monitor_fd);
-}
-
-enum baozi_status bao_line_connect(struct bao_line *line)
-{
-    line->number++;
-    line->socket = zmq_socket(line->context, ZMQ_DEALER);
-    if (line->socket == NULL || !set_options(line, line->socket) ||
-        !get_fd(line->socket, &line->socket_fd) || !watch(line)) {
-        bao_line_cut(line);
-        return BAOZI_NO_MEMORY;
-    }
-    if (zmq_connect(line->socket, line->url) != 0) {
-        bao_line_cut(line);
-        return BAOZI_BAD_REQUEST;
-    }
-    return BAOZI_OK;
 }
 
 void bao_line_cut(struct bao_line *line)
 {
-    if (line->socket != NULL) {
-        (void)zmq_socket_monitor(line->socket, NULL, 0);
-        (void)zmq_close(line->socket);
-        line->socket = NULL;
+    close_fd(line);
+    bao_resolve_end(line->resolve);
+    line->resolve = NULL;
+    if (line->addresses != NULL) {
+        freeaddrinfo(line->addresses);
     }
-    if (line->monitor != NULL) {
-        (void)zmq_close(line->monitor);
-        line->monitor = NULL;
-    }
-    line->socket_fd = -1;
-    line->monitor_fd = -1;
+    line->addresses = NULL;
+    line->address = NULL;
+    bao_zmtp_close(&line->zmtp);
+    line->state = BAO_LINE_CUT;
 }
 
-static int events_of(void *socket)
+/* A connection that stands: our greeting is the first that is said. */
+static enum baozi_status shake(struct bao_line *line, uint64_t now_us)
 {
-    int events = 0;
-    size_t bytes = sizeof events;
-    while (zmq_getsockopt(socket, ZMQ_EVENTS, &events, &bytes) != 0) {
-        if (errno != EINTR) {
-            return 0;
-        }
-    }
-    return events;
+    line->state = BAO_LINE_SHAKING;
+    line->until_us = now_us + HANDSHAKE_US;
+    line->drained = false;
+    enum baozi_status status = bao_zmtp_open(&line->zmtp);
+    return status == BAOZI_OK ? bao_line_flush(line) : BAOZI_CONNECTION_LOST;
 }
 
-unsigned bao_line_ready(struct bao_line *line, bool news)
+static void set_number(int fd, int level, int option, int value)
 {
-    if (line->socket == NULL) {
-        return 0;
-    }
-    int events = events_of(line->socket);
-    unsigned ready = 0;
-    ready |= (events & ZMQ_POLLIN) != 0 ? BAO_LINE_READABLE : 0u;
-    ready |= (events & ZMQ_POLLOUT) != 0 ? BAO_LINE_WRITABLE : 0u;
-    if (news && (events_of(line->monitor) & ZMQ_POLLIN) != 0) {
-        ready |= BAO_LINE_NEWS;
-    }
-    return ready;
+    /* Each of them only helps. */
+    (void)setsockopt(fd, level, option, &value, sizeof value);
 }
 
-/* A monitor's event: [event u16, value u32] and the address. */
-enum bao_line_news bao_line_news(struct bao_line *line)
+static void set_tcp(int fd)
 {
-    if (line->monitor == NULL) {
-        return BAO_LINE_NOTHING;
+    set_number(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    set_number(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+    set_number(fd, IPPROTO_TCP, TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
+    set_number(fd, IPPROTO_TCP, TCP_KEEPINTVL, KEEPALIVE_EVERY_S);
+    set_number(fd, IPPROTO_TCP, TCP_KEEPCNT, KEEPALIVE_COUNT);
+}
+
+/* Begins to connect to one address. OK | CONNECTION_LOST (not this one) |
+ * NO_MEMORY */
+static enum baozi_status try_address(struct bao_line *line,
+                                     const struct sockaddr *address,
+                                     socklen_t bytes,
+                                     uint64_t now_us)
+{
+    close_fd(line);
+    line->fd = socket(
+        address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (line->fd < 0) {
+        return errno == EAFNOSUPPORT ? BAOZI_CONNECTION_LOST : BAOZI_NO_MEMORY;
     }
-    uint8_t frame[8];
-    char address[256];
-    int bytes;
-    do {
-        bytes = zmq_recv(line->monitor, frame, sizeof frame, ZMQ_DONTWAIT);
-    } while (bytes < 0 && errno == EINTR);
-    if (bytes < 6) {
-        return BAO_LINE_NOTHING;
+    if (address->sa_family != AF_UNIX) {
+        set_tcp(line->fd);
     }
-    while (zmq_recv(line->monitor, address, sizeof address, ZMQ_DONTWAIT) < 0 &&
-           errno == EINTR) {
+    if (connect(line->fd, address, bytes) == 0) {
+        return shake(line, now_us);
     }
-    uint16_t event;
-    memcpy(&event, frame, sizeof event);
-    return event == ZMQ_EVENT_DISCONNECTED ? BAO_LINE_DOWN : BAO_LINE_UP;
+    if (errno != EINPROGRESS && errno != EINTR) {
+        return BAOZI_CONNECTION_LOST;
+    }
+    uint32_t attempt_ms =
+        line->connect_ms < CONNECT_MS_MAX ? line->connect_ms : CONNECT_MS_MAX;
+    line->state = BAO_LINE_CONNECTING;
+    line->until_us = now_us + (uint64_t)attempt_ms * 1000;
+    return BAOZI_OK;
+}
+
+/* Tries line->address and those behind it. */
+static enum baozi_status try_addresses(struct bao_line *line, uint64_t now_us)
+{
+    enum baozi_status status = BAOZI_CONNECTION_LOST;
+    while (line->address != NULL && status != BAOZI_OK) {
+        status = try_address(
+            line, line->address->ai_addr, line->address->ai_addrlen, now_us);
+        line->address = line->address->ai_next;
+    }
+    return status == BAOZI_OK ? BAOZI_OK : BAOZI_CONNECTION_LOST;
+}
+
+enum baozi_status bao_line_connect(struct bao_line *line, uint64_t now_us)
+{
+    BAO_ASSERT(line->state == BAO_LINE_CUT);
+    line->number++;
+    line->state = BAO_LINE_RESOLVING;
+    line->until_us = now_us + (uint64_t)line->connect_ms * 1000;
+    enum baozi_status status;
+    if (line->path.sun_family == AF_UNIX) {
+        const void *path = &line->path;
+        status = try_address(line, path, line->path_bytes, now_us);
+    } else {
+        status = bao_resolve_start(&line->resolve, line->host, line->port);
+    }
+    if (status == BAOZI_NO_MEMORY) {
+        bao_line_cut(line);
+        return status;
+    }
+    if (status != BAOZI_OK) {
+        line->until_us = now_us; /* the next step says so */
+    }
+    return BAOZI_OK;
+}
+
+static enum baozi_status look_at_names(struct bao_line *line, uint64_t now_us)
+{
+    if (line->resolve == NULL) {
+        return BAOZI_OK; /* of ipc: it failed, and its time is over */
+    }
+    enum baozi_status status =
+        bao_resolve_look(line->resolve, &line->addresses);
+    if (status == BAOZI_EMPTY) {
+        return BAOZI_OK;
+    }
+    bao_resolve_end(line->resolve);
+    line->resolve = NULL;
+    line->address = status == BAOZI_OK ? line->addresses : NULL;
+    return try_addresses(line, now_us);
+}
+
+static enum baozi_status look_at_connect(struct bao_line *line, uint64_t now_us)
+{
+    struct pollfd fd = {.fd = line->fd, .events = POLLOUT};
+    int error = 0;
+    socklen_t bytes = sizeof error;
+    if (poll(&fd, 1, 0) <= 0) {
+        return BAOZI_OK;
+    }
+    if (getsockopt(line->fd, SOL_SOCKET, SO_ERROR, &error, &bytes) != 0 ||
+        error != 0) {
+        return try_addresses(line, now_us);
+    }
+    return shake(line, now_us);
+}
+
+static enum baozi_status look_at_hands(struct bao_line *line)
+{
+    struct bao_received received;
+    enum baozi_status status = bao_line_flush(line);
+    if (status == BAOZI_OK) {
+        status = bao_line_receive(line, &received); /* it stays for later */
+    }
+    if (status == BAOZI_CONNECTION_LOST) {
+        return status;
+    }
+    if (line->zmtp.state == BAO_ZMTP_OPEN) {
+        line->state = BAO_LINE_UP;
+        line->until_us = BAO_NEVER_US;
+    }
+    return BAOZI_OK;
+}
+
+enum baozi_status bao_line_step(struct bao_line *line, uint64_t now_us)
+{
+    enum baozi_status status = BAOZI_OK;
+    if (line->state == BAO_LINE_RESOLVING) {
+        status = look_at_names(line, now_us);
+    }
+    if (status == BAOZI_OK && line->state == BAO_LINE_CONNECTING) {
+        status = look_at_connect(line, now_us);
+    }
+    if (status == BAOZI_OK && line->state == BAO_LINE_SHAKING) {
+        status = look_at_hands(line);
+    }
+    bool late = line->state != BAO_LINE_CUT && line->state != BAO_LINE_UP &&
+                now_us >= line->until_us;
+    return late ? BAOZI_CONNECTION_LOST : status;
+}
+
+/* --- sleeping ----------------------------------------------------------- */
+
+int bao_line_fd(const struct bao_line *line)
+{
+    return line->resolve != NULL ? bao_resolve_fd(line->resolve) : line->fd;
+}
+
+short bao_line_events(const struct bao_line *line)
+{
+    bool waits = line->state == BAO_LINE_CONNECTING || line->zmtp.out.bytes > 0;
+    return waits ? POLLIN | POLLOUT : POLLIN;
+}
+
+uint64_t bao_line_deadline(const struct bao_line *line)
+{
+    return line->state == BAO_LINE_CUT ? BAO_NEVER_US : line->until_us;
 }
 
 /* --- messages ----------------------------------------------------------- */
 
-/* True if another frame of the message follows. */
-static bool keep_frame(struct bao_received *received, zmq_msg_t *frame)
+/* Reads once. OK | EMPTY | CONNECTION_LOST */
+static enum baozi_status fill(struct bao_line *line)
 {
-    bool more = zmq_msg_more(frame) != 0;
-    if (received->frame_count == BAO_PARTS_MAX) {
-        received->malformed = true;
-        (void)zmq_msg_close(frame);
-        return more;
+    uint8_t *room;
+    size_t bytes;
+    if (bao_zmtp_room(&line->zmtp, &room, &bytes) != BAOZI_OK) {
+        return BAOZI_CONNECTION_LOST;
     }
-    zmq_msg_t *kept = &received->frames[received->frame_count];
-    (void)zmq_msg_init(kept);
-    (void)zmq_msg_move(kept, frame);
-    struct bao_span bytes = bao_span_of(zmq_msg_data(kept), zmq_msg_size(kept));
-    if (received->frame_count == 0) {
-        received->message.header = bytes;
-    } else {
-        received->parts[received->message.part_count++] = bytes;
+    ssize_t came;
+    do {
+        came = recv(line->fd, room, bytes, MSG_DONTWAIT);
+    } while (came < 0 && errno == EINTR);
+    if (came <= 0) {
+        return came < 0 && errno == EAGAIN ? BAOZI_EMPTY
+                                           : BAOZI_CONNECTION_LOST;
     }
-    received->frame_count++;
-    return more;
+    bao_zmtp_came(&line->zmtp, (size_t)came);
+    line->drained = (size_t)came < bytes;
+    return BAOZI_OK;
 }
 
 enum baozi_status bao_line_receive(struct bao_line *line,
                                    struct bao_received *received)
 {
-    received->message = (struct bao_message){.parts = received->parts};
-    received->frame_count = 0;
-    received->malformed = false;
-    bool more = true;
-    while (more) {
-        zmq_msg_t frame;
-        (void)zmq_msg_init(&frame);
-        if (zmq_msg_recv(&frame, line->socket, ZMQ_DONTWAIT) < 0) {
-            int error = errno;
-            (void)zmq_msg_close(&frame);
-            if (error == EINTR) {
-                continue;
-            }
-            bool none = error == EAGAIN && received->frame_count == 0;
-            bao_line_release(received);
-            return none ? BAOZI_EMPTY : BAOZI_CONNECTION_LOST;
+    for (;;) {
+        enum baozi_status status = bao_zmtp_next(&line->zmtp, received);
+        if (status != BAOZI_EMPTY) {
+            return status;
         }
-        more = keep_frame(received, &frame);
-    }
-    return BAOZI_OK;
-}
-
-void bao_line_release(struct bao_received *received)
-{
-    for (size_t i = 0; i < received->frame_count; i++) {
-        (void)zmq_msg_close(&received->frames[i]);
-    }
-    received->frame_count = 0;
-}
-
-static bool send_frame(struct bao_line *line, zmq_msg_t *frame, bool more)
-{
-    int flags = ZMQ_DONTWAIT | (more ? ZMQ_SNDMORE : 0);
-    while (zmq_msg_send(frame, line->socket, flags) < 0) {
-        if (errno != EINTR) {
-            (void)zmq_msg_close(frame);
-            return false;
+        if (!line->drained) {
+            status = fill(line);
+        }
+        if (status != BAOZI_OK) {
+            line->drained = false;
+            return status;
         }
     }
-    return true;
 }
 
-/* Gathers the pieces of one part into a frame. */
-static bool
-fill_part(const struct bao_outgoing *outgoing, uint32_t part, zmq_msg_t *frame)
+void bao_line_release(struct bao_line *line, struct bao_received *received)
 {
-    size_t bytes = 0;
-    const struct bao_piece *pieces = outgoing->pieces;
-    for (size_t i = 0; i < outgoing->piece_count; i++) {
-        bytes += pieces[i].part == part ? pieces[i].bytes.bytes : 0;
-    }
-    if (zmq_msg_init_size(frame, bytes) != 0) {
-        return false;
-    }
-    uint8_t *at = zmq_msg_data(frame);
-    for (size_t i = 0; i < outgoing->piece_count; i++) {
-        if (pieces[i].part == part) {
-            memcpy(at, pieces[i].bytes.data, pieces[i].bytes.bytes);
-            at += pieces[i].bytes.bytes;
-        }
-    }
-    return true;
+    bao_zmtp_release(&line->zmtp, received);
+}
+
+bool bao_line_writable(const struct bao_line *line)
+{
+    return line->state == BAO_LINE_UP &&
+           line->zmtp.out.bytes < WAITING_BYTES_MAX;
 }
 
 enum baozi_status bao_line_send(struct bao_line *line,
                                 const struct bao_outgoing *outgoing)
 {
-    zmq_msg_t frame;
-    if (zmq_msg_init_size(&frame, outgoing->header.bytes) != 0) {
-        return BAOZI_CONNECTION_LOST;
-    }
-    memcpy(zmq_msg_data(&frame), outgoing->header.data, outgoing->header.bytes);
-    if (!send_frame(line, &frame, outgoing->part_count > 0)) {
-        return BAOZI_CONNECTION_LOST;
-    }
-    for (uint32_t part = 0; part < outgoing->part_count; part++) {
-        bool more = part + 1 < outgoing->part_count;
-        if (!fill_part(outgoing, part, &frame) ||
-            !send_frame(line, &frame, more)) {
-            return BAOZI_CONNECTION_LOST;
+    return bao_zmtp_add(&line->zmtp, outgoing) == BAOZI_OK
+               ? BAOZI_OK
+               : BAOZI_CONNECTION_LOST;
+}
+
+enum baozi_status bao_line_flush(struct bao_line *line)
+{
+    struct bao_span out = bao_buffer_view(&line->zmtp.out);
+    while (out.bytes > 0) {
+        ssize_t sent =
+            send(line->fd, out.data, out.bytes, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (sent < 0 && errno != EINTR) {
+            return errno == EAGAIN ? BAOZI_OK : BAOZI_CONNECTION_LOST;
         }
+        bao_zmtp_left(&line->zmtp, sent > 0 ? (size_t)sent : 0);
+        out = bao_buffer_view(&line->zmtp.out);
     }
     return BAOZI_OK;
 }

@@ -1,78 +1,89 @@
 /*
- * link.h - one line to the broker: a DEALER socket and its monitor.
+ * link.h - one line to the broker: a socket that speaks ZMTP (zmtp.h).
  *
- * One connection lives as long as one socket. When it is gone the socket is
- * cut and a new one made: no message of an old connection is read on a new
- * one, and none that was meant for the old one is sent on it.
+ * The library brings its own few lines of ZeroMQ's protocol instead of
+ * libzmq: the thread that wants an answer writes to the kernel and sleeps on
+ * it, and no I/O thread stands in between. Each way there and back has two
+ * wake-ups less, and that is what counts on small machines.
  *
- * Not thread-safe: its owner calls under one lock. Descriptors may be slept
- * on outside of it. ZeroMQ's are edge-triggered: they say that something may
- * have changed since the last call, so after every batch of calls ask
- * bao_line_ready() again before sleeping.
+ *   [CUT] -- connect --> RESOLVING -> CONNECTING -> SHAKING -> UP
+ *
+ * bao_line_step() goes on as far as it can without waiting. One connection
+ * lives as long as one number: when it is gone it is cut and another one
+ * made, so no message of an old connection is read on a new one, and none
+ * that was meant for the old one is sent on it.
+ *
+ * Not thread-safe: its owner calls under one lock. Its descriptor may be slept
+ * on outside of it; it is level-triggered, so what is there stays there. Who
+ * sleeps on one that is cut meanwhile must be woken by the owner.
  */
 #ifndef BAO_LINE_H
 #define BAO_LINE_H
 
-#include <zmq.h>
+#include <netdb.h>
+#include <sys/un.h>
 
-#include "common/dialogue.h"
+#include "common/zmtp.h"
+
+struct bao_resolve;
+
+enum bao_line_state {
+    BAO_LINE_CUT,
+    BAO_LINE_RESOLVING,
+    BAO_LINE_CONNECTING,
+    BAO_LINE_SHAKING, /* hands, as ZMTP does */
+    BAO_LINE_UP
+};
 
 struct bao_line {
-    void *context;
-    void *socket;  /* NULL: cut */
-    void *monitor; /* NULL: cut */
-    int socket_fd;
-    int monitor_fd;
-    uint64_t number; /* of sockets made */
+    enum bao_line_state state;
+    int fd;            /* -1: none */
+    uint64_t number;   /* of connections made */
+    uint64_t until_us; /* the attempt, or the handshake, ends */
     uint32_t connect_ms;
-    char url[256];
+    bool drained; /* the last read took all that was there */
+    char host[256];
+    char port[8];
+    struct sockaddr_un path; /* of ipc; sun_family is 0 for tcp */
+    socklen_t path_bytes;
+    struct bao_resolve *resolve;
+    struct addrinfo *addresses; /* owned */
+    struct addrinfo *address;   /* the one that is tried */
+    struct bao_zmtp zmtp;
 };
 
-enum bao_line_news {
-    BAO_LINE_NOTHING,
-    BAO_LINE_UP,  /* the connection stands */
-    BAO_LINE_DOWN /* it is gone: cut it */
-};
-
-enum bao_line_ready {
-    BAO_LINE_READABLE = 1,
-    BAO_LINE_WRITABLE = 2,
-    BAO_LINE_NEWS = 4
-};
-
-/* A message that came; lives until bao_line_release(). */
-struct bao_received {
-    struct bao_message message;
-    struct bao_span parts[BAO_PARTS_MAX];
-    zmq_msg_t frames[BAO_PARTS_MAX];
-    size_t frame_count;
-    bool malformed; /* too many parts */
-};
-
-/* Makes the ZeroMQ context; nothing connects yet. `url` and times are copied.
- * OK | BAD_REQUEST (no such transport, too long) | NO_MEMORY */
+/* Looks at the address; nothing connects yet. `url` and times are copied.
+ * OK | BAD_REQUEST (no such transport, no such form, too long) */
 BAOZI_MUST_USE enum baozi_status
 bao_line_open(struct bao_line *line, const char *url, uint32_t connect_ms);
-/* Ends everything, drops what was not sent, does not wait. */
-void bao_line_close(struct bao_line *line);
 
-/* Makes a socket and lets it connect. OK | BAD_REQUEST (the address) |
- * NO_MEMORY (or descriptors) */
-BAOZI_MUST_USE enum baozi_status bao_line_connect(struct bao_line *line);
-/* Closes the socket; its descriptors are gone. */
+/* Begins to connect. OK | NO_MEMORY (or descriptors) */
+BAOZI_MUST_USE enum baozi_status bao_line_connect(struct bao_line *line,
+                                                  uint64_t now_us);
+/* Ends a connection or an attempt; drops what was not sent, does not wait. A
+ * line that is cut holds no memory. */
 void bao_line_cut(struct bao_line *line);
 
-/* What is ready now, as bits of bao_line_ready; NEWS only if it is asked for,
- * which is a call to the system of its own. */
-unsigned bao_line_ready(struct bao_line *line, bool news);
-enum bao_line_news bao_line_news(struct bao_line *line);
-/* OK | EMPTY | CONNECTION_LOST */
+/* Goes on with connecting. OK (see `state`) | CONNECTION_LOST (cut it) */
+BAOZI_MUST_USE enum baozi_status bao_line_step(struct bao_line *line,
+                                               uint64_t now_us);
+/* What to sleep on (-1: nothing), for which events of poll(), until when. */
+int bao_line_fd(const struct bao_line *line);
+short bao_line_events(const struct bao_line *line);
+uint64_t bao_line_deadline(const struct bao_line *line);
+
+/* The next message. OK | EMPTY (all that came was taken) | CONNECTION_LOST */
 BAOZI_MUST_USE enum baozi_status
 bao_line_receive(struct bao_line *line, struct bao_received *received);
-void bao_line_release(struct bao_received *received);
-/* Copies and sends all of a message, never waits. OK | CONNECTION_LOST (not
- * sent: cut the line) */
+void bao_line_release(struct bao_line *line, struct bao_received *received);
+
+/* True if a message may be added now. */
+bool bao_line_writable(const struct bao_line *line);
+/* Adds all of a message, copied. OK | CONNECTION_LOST (cut the line) */
 BAOZI_MUST_USE enum baozi_status
 bao_line_send(struct bao_line *line, const struct bao_outgoing *outgoing);
+/* Gives the kernel what was added, as far as it takes it; the rest waits for
+ * POLLOUT. OK | CONNECTION_LOST */
+BAOZI_MUST_USE enum baozi_status bao_line_flush(struct bao_line *line);
 
 #endif

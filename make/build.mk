@@ -252,7 +252,7 @@ install: all
 	$(Q)printf '%s\n' 'prefix=$(PREFIX)' 'libdir=$(LIBDIR)' '' \
 	    'Name: baozi' 'Description: client of the baozi work-queue broker' \
 	    'Version: $(VERSION)' 'Cflags: -I$${prefix}/include/baozi' \
-	    'Requires.private: libzmq $(MSGPACK)' \
+	    'Requires.private: $(MSGPACK)' \
 	    'Libs: -L$${libdir} -lbaozi' \
 	    > $(DESTDIR)$(LIBDIR)/pkgconfig/baozi.pc
 	@echo "  installed under $(TO)"

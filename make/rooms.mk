@@ -8,7 +8,7 @@ PUBLIC_HEADERS := common/baozi.h common/status.h \
 
 PURE_NAMES := span list heap table tree pool arena ring timer wire operation \
               dialogue crc32c disk status utf8 msgpack_check buffer \
-              packed texts
+              packed texts zmtp
 PURE := $(wildcard broker/core/*.c) \
         $(wildcard $(foreach name,$(PURE_NAMES),\
           common/$(name).c common/$(name)_*.c))
