@@ -233,23 +233,39 @@ void *bao_tree_find(const struct bao_tree *tree, uint64_t key)
     return place == NULL ? NULL : *place;
 }
 
-/* Says on the whole path that `key` no longer has its colour. */
-static void
-uncolour(const struct bao_tree *tree, uint64_t key, const struct path *path)
+/* Says from `level` up that `key` no longer has this colour. */
+static void uncolour_path(const struct bao_tree *tree,
+                          uint64_t key,
+                          const struct path *path,
+                          unsigned level,
+                          unsigned colour)
 {
-    uint64_t bit = bit_of(slot_of(key, 0));
-    unsigned colour = 0;
-    while (colour < BAO_TREE_COLOURS &&
-           (path->nodes[0]->masks[colour] & bit) == 0)
-        colour++;
-    BAO_ASSERT(colour < BAO_TREE_COLOURS);
-
-    for (unsigned level = 0; level <= tree->height; level++) {
+    for (; level <= tree->height; level++) {
         uint64_t *mask = &path->nodes[level]->masks[colour];
         *mask &= ~bit_of(slot_of(key, level));
         if (*mask != 0)
             break;
     }
+}
+
+/* Gives a key on its path exactly these colours. */
+static void paint(const struct bao_tree *tree,
+                  uint64_t key,
+                  const struct path *path,
+                  unsigned colours)
+{
+    uint64_t bit = bit_of(slot_of(key, 0));
+    unsigned had = 0;
+    for (unsigned c = 0; c < BAO_TREE_COLOURS; c++) {
+        if ((path->nodes[0]->masks[c] & bit) == 0)
+            continue;
+        had |= 1u << c;
+        if ((colours >> c & 1) == 0)
+            uncolour_path(tree, key, path, 0, c);
+    }
+    BAO_ASSERT(had != 0);
+    for (unsigned left = colours & ~had; left != 0; left &= left - 1)
+        colour_path(tree, key, path, (unsigned)__builtin_ctz(left));
 }
 
 void bao_tree_remove(struct bao_tree *tree, uint64_t key)
@@ -258,29 +274,40 @@ void bao_tree_remove(struct bao_tree *tree, uint64_t key)
     void **place = find(tree, key, &path);
     BAO_ASSERT(place != NULL);
 
-    uncolour(tree, key, &path);
     tree->count--;
-    for (unsigned level = 0; level <= tree->height; level++) {
-        struct bao_tree_node *node = path.nodes[level];
-        node->used &= ~bit_of(slot_of(key, level));
-        if (node->used != 0)
-            break;
-        bao_arena_give(tree->arena, node);
-        if (level == tree->height)
+    unsigned level = 0;
+    while (path.nodes[level]->used == bit_of(slot_of(key, level))) {
+        bao_arena_give(tree->arena, path.nodes[level]);
+        if (level == tree->height) {
             tree->root = NULL;
+            lower(tree);
+            return;
+        }
+        level++;
+    }
+    uint64_t bit = bit_of(slot_of(key, level));
+    path.nodes[level]->used &= ~bit;
+    for (unsigned c = 0; c < BAO_TREE_COLOURS; c++) {
+        if ((path.nodes[level]->masks[c] & bit) != 0)
+            uncolour_path(tree, key, &path, level, c);
     }
     lower(tree);
 }
 
 void bao_tree_recolour(struct bao_tree *tree, uint64_t key, unsigned colour)
 {
+    BAO_ASSERT(colour < BAO_TREE_COLOURS);
+    bao_tree_paint(tree, key, 1u << colour);
+}
+
+void bao_tree_paint(struct bao_tree *tree, uint64_t key, unsigned colours)
+{
     struct path path;
     void **place = find(tree, key, &path);
     BAO_ASSERT(place != NULL);
-    BAO_ASSERT(colour < BAO_TREE_COLOURS);
+    BAO_ASSERT(colours != 0 && colours <= BAO_TREE_ANY);
 
-    uncolour(tree, key, &path);
-    colour_path(tree, key, &path, colour);
+    paint(tree, key, &path, colours);
 }
 
 /* Goes down from `node` at `level` to its smallest (or largest) entry. */

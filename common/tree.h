@@ -1,12 +1,13 @@
 /*
  * tree.h - an ordered map from u64 to pointers in which entries have colours.
  *
- * A 64-ary radix tree. Every node keeps, per colour, a mask of the children
- * below which an entry of that colour lies, so "the first ready item at or
- * after this id" and "the last one" are a walk of the height (at most 11, in
- * practice 1 to 4). Its height follows the distance between the keys, not
- * their size: a queue of few items has few nodes however large its ids are.
- * Empty nodes go back to the arena at once.
+ * An entry has the one colour that it was put with, or the several that it was
+ * painted with. A 64-ary radix tree. Every node keeps, per colour, a mask of
+ * the children below which an entry of that colour lies, so "the first ready
+ * item at or after this id" and "the last one" are a walk of the height (at
+ * most 11, in practice 1 to 4). Its height follows the distance between the
+ * keys, not their size: a queue of few items has few nodes however large its
+ * ids are. Empty nodes go back to the arena at once.
  *
  * Colours are 0..BAO_TREE_COLOURS-1; colour masks are 1 << colour.
  */
@@ -49,6 +50,8 @@ void *bao_tree_find(const struct bao_tree *tree, uint64_t key);
 void bao_tree_remove(struct bao_tree *tree, uint64_t key);
 /* Changes the colour of a key that is there. */
 void bao_tree_recolour(struct bao_tree *tree, uint64_t key, unsigned colour);
+/* Gives a key that is there exactly the colours of the mask, at least one. */
+void bao_tree_paint(struct bao_tree *tree, uint64_t key, unsigned colours);
 /* The smallest key >= `from` that has a colour of the mask. */
 struct bao_tree_entry
 bao_tree_first(const struct bao_tree *tree, unsigned colours, uint64_t from);

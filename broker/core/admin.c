@@ -8,6 +8,7 @@
 
 #include "broker/core/line.h"
 #include "broker/core/memory.h"
+#include "broker/core/shelf.h"
 #include "broker/core/store.h"
 
 #define X(number, NAME, field, fallback, max) BAO_OPTION_BIT(NAME) |
@@ -208,7 +209,7 @@ void bao_configure(struct bao_core *core, const struct bao_call *call)
     if (!overlay(core, call, call->operation->options, options)) {
         return;
     }
-    if (options->kind != queue->options.kind && queue->items.count > 0) {
+    if (options->kind != queue->options.kind && !bao_shelf_none(queue)) {
         (void)refuse(
             core, call, BAO_LITERAL("its kind changes only when it is empty"));
         return;

@@ -15,7 +15,8 @@
 struct sums {
     uint64_t digest;
     uint64_t body_bytes;
-    uint64_t items;
+    uint64_t items; /* that have a record */
+    uint64_t resting;
     uint64_t leases;
     uint64_t parked_bytes;
     uint64_t queues;
@@ -78,15 +79,22 @@ static void check_items(const struct bao_queue *queue, struct sums *sums)
     uint64_t bytes[BAO_STATE_TAKEN + 1] = {0};
     uint64_t prepaid = 0;
     uint64_t doomed = 0;
+    uint64_t shelves = 0;
     uint64_t from = 0;
+    const struct bao_shelf *shelf = NULL;
     for (;;) {
-        struct bao_tree_entry entry =
-            bao_tree_first(&queue->items, BAO_TREE_ANY, from);
-        const struct bao_item *item = entry.value;
+        struct bao_item room;
+        const struct bao_item *item =
+            bao_order_look(queue, BAO_TREE_ANY, from, &room);
         if (item == NULL) {
             break;
         }
-        from = entry.key + 1;
+        from = (item->id & BAO_N_MASK) + 1;
+        if (shelf != bao_shelf_from(queue, from - 1)) {
+            shelf = bao_shelf_from(queue, from - 1);
+            bao_shelf_check(queue, shelf);
+            shelves++;
+        }
         BAO_ASSERT(item->state > BAO_STATE_NONE);
         BAO_ASSERT(item->state <= BAO_STATE_TAKEN);
         counts[item->state]++;
@@ -95,10 +103,13 @@ static void check_items(const struct bao_queue *queue, struct sums *sums)
         doomed += (item->flags & BAO_ITEM_DOOMED) != 0;
         sums->digest += bao_digest_item(item);
         sums->body_bytes += item->bytes;
-        sums->items++;
+        sums->items += item != &room;
+        sums->resting += item == &room;
         sums->leases += item->lease != NULL;
+        BAO_ASSERT(bao_item_can_rest(item) == (item == &room));
         check_item(queue, item);
     }
+    BAO_ASSERT(shelves == queue->shelves.count + (queue->alone != NULL));
     for (unsigned state = 1; state <= BAO_STATE_TAKEN; state++) {
         BAO_ASSERT(counts[state] == queue->counts[state]);
         BAO_ASSERT(bytes[state] == queue->bytes[state]);
@@ -334,6 +345,7 @@ void bao_core_check(const struct bao_core *core)
     BAO_ASSERT(sums.queues == core->queue_count);
     BAO_ASSERT(sums.live == core->live_sessions);
     BAO_ASSERT(sums.items == core->items.taken);
+    BAO_ASSERT(sums.resting == core->resting);
     BAO_ASSERT(sums.leases == core->leases.taken);
     BAO_ASSERT(sums.body_bytes == core->body_bytes);
     BAO_ASSERT(sums.parked_bytes == core->parked_bytes);

@@ -107,13 +107,13 @@ purge_slice(struct bao_core *core, struct bao_chore *chore, unsigned states)
     bao_vector_open(core, &vector, core->budget);
     bool finished = false;
     while (core->budget > 0 && bao_out_has_room(core)) {
-        struct bao_item *item =
-            bao_order_from(chore->queue, states, chore->cursor);
-        if (item == NULL || (item->id & BAO_N_MASK) > chore->mark) {
+        const uint64_t n = bao_shelf_next(chore->queue, states, chore->cursor);
+        if (n == 0 || n > chore->mark) {
             finished = true;
             break;
         }
-        chore->cursor = (item->id & BAO_N_MASK) + 1;
+        struct bao_item *item = bao_item_at(core, chore->queue, n);
+        chore->cursor = n + 1;
         chore->moved++;
         core->budget--;
         struct bao_fate fate = {.kind = BAO_FACT_DEAD_FORGOTTEN};
@@ -183,7 +183,7 @@ void bao_delete(struct bao_core *core, const struct bao_call *call)
     }
     const bool forced =
         bao_has(op, BAO_BIT(FLAGS)) && (op->flags & BAO_FLAG_FORCE) != 0;
-    if (queue->items.count > 0 && !forced) {
+    if (!bao_shelf_none(queue) && !forced) {
         bao_refuse(core,
                    call,
                    BAOZI_BAD_REQUEST,
@@ -283,7 +283,7 @@ static bool delete_slice(struct bao_core *core, struct bao_chore *chore)
     if (!purge_slice(core, chore, all)) {
         return false;
     }
-    BAO_ASSERT(queue->items.count == 0);
+    BAO_ASSERT(bao_shelf_none(queue));
     bao_join_serve(core, queue);
     wake_chores(core, queue);
     if (queue->joiners > 0 || core->woken_watches.count > 0 ||

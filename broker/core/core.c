@@ -19,6 +19,7 @@
 #include "broker/core/put.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
+#include "broker/core/shelf.h"
 #include "broker/core/store.h"
 #include "broker/core/tick.h"
 #include "broker/core/wait.h"
@@ -84,6 +85,8 @@ static void open_pools(struct bao_core *core)
 {
     struct bao_arena *arena = core->arena;
     bao_pool_init(&core->items, arena, sizeof(struct bao_item));
+    bao_pool_init(&core->shelves, arena, sizeof(struct bao_shelf));
+    bao_pool_init(&core->records, arena, sizeof(struct bao_records));
     bao_pool_init(&core->notes, arena, sizeof(struct bao_note));
     bao_pool_init(&core->leases, arena, sizeof(struct bao_lease));
     bao_pool_init(&core->waiters, arena, sizeof(struct bao_waiter));
@@ -517,8 +520,10 @@ size_t bao_core_memory_used(const struct bao_core *core)
 
 size_t bao_core_memory_left(const struct bao_core *core)
 {
-    return bao_arena_capacity(core->arena) - bao_arena_used(core->arena) +
-           bao_memory_spared(core);
+    const size_t left = bao_arena_capacity(core->arena) -
+                        bao_arena_used(core->arena) + bao_memory_spared(core);
+    const size_t records = core->resting * BAO_REST_RECORD_BYTES;
+    return left > records ? left - records : 0;
 }
 
 uint64_t bao_core_sessions(const struct bao_core *core)

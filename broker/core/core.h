@@ -148,8 +148,9 @@ void bao_core_check(const struct bao_core *core);
 
 /* Bytes of core memory in use; sessions alive; queues. */
 size_t bao_core_memory_used(const struct bao_core *core);
-/* Bytes that are left, what is kept for settling included. A replay must not
- * go on with less than BAO_CORE_APPLY_BYTES: a fact may need as much. */
+/* Bytes that are left, what is kept for settling included, but not what items
+ * at rest grow by when they are handed out and come back. A replay must not go
+ * on with less than BAO_CORE_APPLY_BYTES: a fact may need as much. */
 size_t bao_core_memory_left(const struct bao_core *core);
 uint64_t bao_core_sessions(const struct bao_core *core);
 

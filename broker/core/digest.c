@@ -6,6 +6,8 @@
  */
 #include "broker/core/digest.h"
 
+#include "broker/core/shelf.h"
+
 #define K1 UINT64_C(0x9e3779b97f4a7c15)
 #define K2 UINT64_C(0xc2b2ae3d27d4eb4f)
 #define K3 UINT64_C(0x165667b19e3779f9)
@@ -48,6 +50,20 @@ uint64_t bao_digest_item(const struct bao_item *item)
     }
     if (item->note != NULL) {
         sum += (item->note->origin + item->note->wall_us) * K1;
+    }
+    return bao_digest_mix(sum ^ K8);
+}
+
+uint64_t bao_digest_resting(uint64_t id,
+                            const struct bao_run *run,
+                            uint32_t bytes,
+                            uint32_t header_bytes)
+{
+    uint64_t sum = id * K1 + run->accepted_us * K2;
+    sum += ((uint64_t)bytes << 32 | header_bytes) * K5;
+    sum += ((uint64_t)BAO_STATE_READY << 8) * K7;
+    if (run->tally != NULL) {
+        sum += run->tally->ledger.weight;
     }
     return bao_digest_mix(sum ^ K8);
 }

@@ -20,7 +20,14 @@ static inline uint64_t bao_digest_mix(uint64_t value)
     return value ^ value >> 32;
 }
 
+struct bao_run;
+
 uint64_t bao_digest_item(const struct bao_item *item);
+/* The same of an item at rest. */
+uint64_t bao_digest_resting(uint64_t id,
+                            const struct bao_run *run,
+                            uint32_t bytes,
+                            uint32_t header_bytes);
 uint64_t bao_digest_session(const struct bao_session *session);
 uint64_t bao_digest_answer(const struct bao_answer *answer);
 uint64_t bao_digest_queue(const struct bao_queue *queue);

@@ -36,7 +36,8 @@ struct bao_grant {
     uint32_t count;
     uint64_t token;
 };
-/* True if there is something to hand out that has not expired. */
+/* True if there is something to hand out that has not expired; bao_grant()
+ * must follow in this step. */
 bool bao_grant_ready(struct bao_core *core, struct bao_queue *queue);
 /* Leases up to grant->most items; false if there is none. */
 bool bao_grant(struct bao_core *core,

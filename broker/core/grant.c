@@ -53,7 +53,7 @@ static bool is_expired(const struct bao_core *core, const struct bao_item *item)
 bool bao_grant_ready(struct bao_core *core, struct bao_queue *queue)
 {
     while (queue->counts[BAO_STATE_READY] > 0 && core->budget > 0) {
-        struct bao_item *item = bao_order_first(queue);
+        struct bao_item *item = bao_order_first(core, queue);
         BAO_ASSERT(item != NULL);
         if (!is_expired(core, item)) {
             return true;
@@ -71,7 +71,7 @@ collect(struct bao_core *core, struct bao_queue *queue, struct bao_grant *grant)
     uint32_t count = 0;
     struct bao_item *item = NULL;
     while (count < grant->most) {
-        item = bao_order_take(queue, item);
+        item = bao_order_take(core, queue, item);
         if (item == NULL) {
             break;
         }

@@ -11,6 +11,7 @@
 #include "broker/core/digest.h"
 #include "broker/core/image_inside.h"
 #include "broker/core/keep.h"
+#include "broker/core/shelf.h"
 #include "broker/core/store.h"
 
 /* --- pieces ----------------------------------------------------------------
@@ -330,26 +331,54 @@ static void list_end(struct bao_core *core)
     stage_set(core, queue, image->stage + 1);
 }
 
+/* Saves items of a shelf from image->rid on; answers how many it looked at,
+ * at most `records`. */
+static uint32_t slice_shelf(struct bao_core *core,
+                            const struct bao_queue *queue,
+                            struct bao_shelf *shelf,
+                            uint32_t records)
+{
+    struct bao_image *image = core->image;
+    const uint64_t first = shelf->number * BAO_SHELF_ITEMS;
+    uint64_t left = shelf->held | shelf->resting;
+    uint32_t looked = 0;
+    if (image->rid > first) {
+        left &= UINT64_MAX << (image->rid - first);
+    }
+    bao_shelf_stamp(core, shelf);
+    for (; left != 0 && looked < records; left &= left - 1) {
+        const unsigned slot = (unsigned)__builtin_ctzll(left);
+        if ((shelf->held >> slot & 1) != 0) {
+            bao_image_touch_item(core, shelf->records[slot]);
+        } else if ((shelf->unsaved >> slot & 1) != 0) {
+            bao_image_save_resting(core, queue, shelf, slot);
+        }
+        image->rid = first + slot + 1;
+        looked++;
+    }
+    if (left == 0) {
+        image->rid = first + BAO_SHELF_ITEMS;
+    }
+    return looked;
+}
+
 /* Answers how many items it looked at. */
 static uint32_t slice_items(struct bao_core *core, uint32_t records)
 {
     struct bao_image *image = core->image;
     const struct bao_queue *queue = bao_queue_look(core, image->incarnation);
-    uint32_t looked = 1;
-    for (; queue != NULL; looked++) {
-        struct bao_tree_entry entry =
-            bao_tree_first(&queue->items, BAO_TREE_ANY, image->rid);
-        if (entry.value == NULL) {
-            break;
-        }
-        bao_image_touch_item(core, entry.value);
-        image->rid = entry.key + 1;
+    uint32_t looked = 0;
+    struct bao_shelf *shelf =
+        queue == NULL ? NULL : bao_shelf_from(queue, image->rid);
+    while (shelf != NULL) {
+        looked += slice_shelf(core, queue, shelf, records - looked);
         if (looked == records) {
             return looked;
         }
+        shelf = bao_shelf_from(queue, image->rid);
     }
     image->stage = BAO_IMAGE_AT_QUEUES;
-    return looked;
+    return looked + 1;
 }
 
 /* A part of a slice; answers how much of it is used. */

@@ -60,6 +60,12 @@ _Static_assert(sizeof(struct bao_image_piece) < BAO_CUSHION_PIECE_BYTES,
 /* `link`, where the cursor may be, is saved: it goes on. */
 void bao_image_passed(struct bao_core *core, const struct bao_link *link);
 
+/* Saves an item at rest that was not saved yet. */
+void bao_image_save_resting(struct bao_core *core,
+                            const struct bao_queue *queue,
+                            struct bao_shelf *shelf,
+                            unsigned slot);
+
 /* Appends image->row and image->lists, in another piece if this one is
  * full. */
 void bao_image_add(struct bao_core *core, enum bao_image_kind kind);

@@ -6,6 +6,7 @@
 #include "broker/core/items.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
+#include "broker/core/shelf.h"
 #include "broker/core/tally.h"
 
 #define LEASE_FLAGS \
@@ -184,8 +185,7 @@ const char *bao_image_take_item(struct bao_image_loader *loader)
     const uint64_t id = row->numbers[BAO_ITEM_ID];
     const uint64_t n = id & BAO_N_MASK;
     struct bao_queue *queue = bao_image_queue(loader, id >> BAO_ID_SHIFT);
-    if (queue == NULL || n == 0 || n > queue->last ||
-        bao_tree_find(&queue->items, n) != NULL) {
+    if (queue == NULL || n == 0 || n > queue->last || bao_shelf_has(queue, n)) {
         return "an item of no queue, or one that is there twice";
     }
     if (!is_in_range(row)) {
@@ -202,5 +202,6 @@ const char *bao_image_take_item(struct bao_image_loader *loader)
     queue->doomed += (item->flags & BAO_ITEM_DOOMED) != 0;
     bao_item_place(core, item);
     core->digest += bao_digest_item(item);
+    bao_item_rest(core, item);
     return NULL;
 }

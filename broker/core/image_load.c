@@ -201,7 +201,8 @@ bao_image_load(struct bao_core *core, struct bao_span piece, const char **why)
     }
     *why = version == 0 ? "an empty piece" : NULL;
     while (*why == NULL && loader->in.at < loader->in.end) {
-        if (core->cushion_pieces < core->cushion_whole / CUSHION_SHARE) {
+        if (core->cushion_pieces < core->cushion_whole / CUSHION_SHARE ||
+            bao_core_memory_left(core) < BAO_CORE_APPLY_BYTES) {
             *why = "it is larger than the memory there is";
             return BAOZI_NO_MEMORY;
         }

@@ -8,6 +8,7 @@
 #include "broker/core/digest.h"
 #include "broker/core/image_inside.h"
 #include "broker/core/memory.h"
+#include "broker/core/shelf.h"
 #include "broker/core/store.h"
 
 static void put_ledger(uint64_t *numbers, const struct bao_ledger *ledger)
@@ -305,4 +306,17 @@ void bao_image_save_item(struct bao_core *core, struct bao_item *item)
     put_lease(image, item->lease);
     image->saved += bao_digest_item(item);
     bao_image_add(core, BAO_IMAGE_ITEM);
+}
+
+void bao_image_save_resting(struct bao_core *core,
+                            const struct bao_queue *queue,
+                            struct bao_shelf *shelf,
+                            unsigned slot)
+{
+    struct bao_item item = {.id = 0};
+    BAO_ASSERT(shelf->stamp == core->stamp);
+    BAO_ASSERT((shelf->unsaved >> slot & 1) != 0);
+    bao_shelf_read(queue, shelf, slot, &item);
+    shelf->unsaved &= ~(UINT64_C(1) << slot);
+    bao_image_save_item(core, &item);
 }

@@ -2,11 +2,13 @@
  * item.c - the arrows of item.h as a table, and the one function along them.
  *
  * Invariant: counts[s] and bytes[s] of a queue are what its items in state s
- * sum up to; an item has a timer exactly when its state can end by time.
+ * sum up to, those at rest included (shelf.c counts them in); an item has a
+ * timer exactly when its state can end by time.
  */
 #include "broker/core/items.h"
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
+#include "broker/core/shelf.h"
 
 #define TO(STATE) (1u << BAO_STATE_##STATE)
 
@@ -105,11 +107,7 @@ static void enter(struct bao_core *core, struct bao_item *item)
 void bao_item_place(struct bao_core *core, struct bao_item *item)
 {
     BAO_ASSERT(item->state != BAO_STATE_NONE);
-    bao_put_in_tree(core,
-                    &item->queue->items,
-                    item->id & BAO_N_MASK,
-                    item,
-                    (unsigned)item->state - 1);
+    bao_shelf_add(core, item);
     enter(core, item);
 }
 
@@ -117,7 +115,6 @@ void bao_item_move(struct bao_core *core,
                    struct bao_item *item,
                    enum bao_state to)
 {
-    struct bao_queue *queue = item->queue;
     const enum bao_state from = (enum bao_state)item->state;
     BAO_ASSERT(from <= BAO_STATE_TAKEN);
     BAO_ASSERT(to <= BAO_STATE_TAKEN);
@@ -129,7 +126,7 @@ void bao_item_move(struct bao_core *core,
     item->state = (uint8_t)to;
     if (to == BAO_STATE_NONE) {
         timer_stop(core, item);
-        bao_tree_remove(&queue->items, item->id & BAO_N_MASK);
+        bao_shelf_remove(core, item, from);
         return;
     }
     if (from == BAO_STATE_NONE) {
@@ -137,8 +134,7 @@ void bao_item_move(struct bao_core *core,
         return;
     }
     if (from != to) {
-        bao_tree_recolour(
-            &queue->items, item->id & BAO_N_MASK, (unsigned)to - 1);
+        bao_shelf_recolour(item, from);
     }
     enter(core, item);
 }

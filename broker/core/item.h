@@ -34,6 +34,7 @@ struct bao_dedup;
 struct bao_tally;
 struct bao_answer;
 struct bao_stream;
+struct bao_shelf;
 
 /* What a timer is of; the heap's node leads to the timer, the kind to its
  * owner. */

@@ -17,7 +17,7 @@ void bao_item_place(struct bao_core *core, struct bao_item *item);
 void bao_item_time(struct bao_core *core, struct bao_item *item);
 /* Its note, made if it has none. */
 struct bao_note *bao_item_note(struct bao_core *core, struct bao_item *item);
-/* Gives back an item that was moved to NONE. */
+/* Gives back the record of an item that was moved to NONE. */
 void bao_item_free(struct bao_core *core, struct bao_item *item);
 
 static inline uint64_t bao_later(uint64_t from_us, uint64_t by_us)

@@ -203,9 +203,8 @@ static bool is_passed(const struct bao_queue *queue, uint64_t mark)
     if (queue->ledger.unfinished == 0) {
         return true;
     }
-    const struct bao_item *lowest =
-        bao_order_from(queue, BAO_COLOURS_UNSETTLED, 0);
-    return lowest == NULL || (lowest->id & BAO_N_MASK) > mark;
+    const uint64_t lowest = bao_shelf_next(queue, BAO_COLOURS_UNSETTLED, 0);
+    return lowest == 0 || lowest > mark;
 }
 
 void bao_join_serve(struct bao_core *core, struct bao_queue *queue)

@@ -23,7 +23,9 @@ static struct bao_readings *readings_of(struct bao_core *core,
 {
     struct bao_readings *r = bao_scratch_take(core, sizeof(*r));
     const struct bao_ledger *ledger = &queue->ledger;
-    const struct bao_item *oldest = bao_order_from(queue, BAO_COLOUR(READY), 0);
+    struct bao_item room;
+    const struct bao_item *oldest =
+        bao_order_look(queue, BAO_COLOUR(READY), 0, &room);
     *r = (struct bao_readings){
         .ready = queue->counts[BAO_STATE_READY],
         .leased = queue->counts[BAO_STATE_LEASED],
@@ -276,10 +278,11 @@ void bao_peek(struct bao_core *core, const struct bao_call *call)
     }
     const bool named = bao_has(op, BAO_BIT(ID)) && op->id != 0;
     const struct bao_item *item = NULL;
+    struct bao_item room;
     if (!named) {
-        item = bao_order_first(queue);
+        item = bao_order_peek(queue, &room);
     } else if (op->id >> BAO_ID_SHIFT == queue->incarnation) {
-        item = bao_queue_item(queue, op->id);
+        item = bao_item_look(queue, op->id, &room);
     }
     if (item == NULL) {
         bao_refuse(core,
@@ -328,7 +331,9 @@ void bao_browse(struct bao_core *core, const struct bao_call *call)
     uint64_t cursor = bao_has(op, BAO_BIT(ID)) ? op->id & BAO_N_MASK : 0;
     uint64_t rows = rows_of(op);
     uint64_t bytes = 0;
-    struct bao_item *item = bao_order_from(queue, colour, cursor + 1);
+    struct bao_item room;
+    const struct bao_item *item =
+        bao_order_look(queue, colour, cursor + 1, &room);
     for (unsigned looked = 0; item != NULL && rows > 0 && looked < BAO_LOOK_MAX;
          looked++) {
         if (bytes > 0 && bytes + item->bytes > BAO_BODIES_BYTES_MAX) {
@@ -340,7 +345,7 @@ void bao_browse(struct bao_core *core, const struct bao_call *call)
             rows--;
         }
         cursor = item->id & BAO_N_MASK;
-        item = bao_order_from(queue, colour, cursor + 1);
+        item = bao_order_look(queue, colour, cursor + 1, &room);
     }
     struct bao_operation *end = bao_reply(
         core, call->session, queue, BAO_VERB_BROWSE, call->rid, BAOZI_OK);

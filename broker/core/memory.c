@@ -6,6 +6,8 @@
  */
 #include "broker/core/memory.h"
 
+#include "broker/core/shelf.h"
+
 /* A block of the cushion: nothing but its link. */
 struct bao_cushion {
     struct bao_cushion *next;
@@ -57,12 +59,14 @@ bool bao_memory_open(struct bao_core *core)
     return refill(core);
 }
 
-/* What it takes to hand out every item that is not leased now. */
+/* What it takes to hand out every item that is not leased now: a lease, and a
+ * record if it is at rest. */
 static size_t lease_bytes(const struct bao_core *core)
 {
     BAO_ASSERT(core->items.taken >= core->leases.taken);
-    return (core->items.taken - core->leases.taken) *
-           (sizeof(struct bao_lease) + LEASE_OVERHEAD);
+    return (core->items.taken - core->leases.taken + core->resting) *
+               (sizeof(struct bao_lease) + LEASE_OVERHEAD) +
+           core->resting * BAO_REST_RECORD_BYTES;
 }
 
 bool bao_memory_admits(struct bao_core *core)

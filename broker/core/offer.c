@@ -97,7 +97,7 @@ static bool drop_oldest(struct bao_core *core,
         return false;
     }
     while (fitting(queue, offer, from, count) < count) {
-        struct bao_item *item = bao_order_worst(queue);
+        struct bao_item *item = bao_order_worst(core, queue);
         if (item == NULL || core->budget == 0) {
             return false;
         }

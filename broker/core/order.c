@@ -15,64 +15,87 @@ static uint64_t urgency(const struct bao_item *item)
     return (uint64_t)((uint32_t)item->priority ^ 0x80000000u);
 }
 
-struct bao_item *
-bao_order_from(const struct bao_queue *queue, unsigned states, uint64_t n)
+struct bao_item *bao_order_from(struct bao_core *core,
+                                struct bao_queue *queue,
+                                unsigned states,
+                                uint64_t n)
 {
-    return bao_tree_first(&queue->items, states, n).value;
+    n = bao_shelf_next(queue, states, n);
+    return n == 0 ? NULL : bao_item_at(core, queue, n);
 }
 
-struct bao_item *bao_order_first(const struct bao_queue *queue)
+const struct bao_item *bao_order_look(const struct bao_queue *queue,
+                                      unsigned states,
+                                      uint64_t n,
+                                      struct bao_item *room)
 {
-    const struct bao_heap_entry *entry = NULL;
-    switch ((enum bao_kind)queue->options.kind) {
-    case BAO_KIND_FIFO:
-        return bao_tree_first(&queue->items, BAO_COLOUR(READY), 0).value;
-    case BAO_KIND_LIFO:
-        return bao_tree_last(&queue->items, BAO_COLOUR(READY), UINT64_MAX)
-            .value;
-    case BAO_KIND_PRIORITY:
-        entry = bao_heap_first(&queue->order);
-        return entry == NULL ? NULL
-                             : BAO_OF(entry->node, struct bao_item, order);
+    n = bao_shelf_next(queue, states, n);
+    return n == 0 ? NULL : bao_item_look(queue, n, room);
+}
+
+/* n of the ready item that lies behind number `n` (0: the first) in the order
+ * of a fifo or lifo queue; 0 if there is none. */
+static uint64_t behind(const struct bao_queue *queue, uint64_t n)
+{
+    if (queue->options.kind == BAO_KIND_FIFO) {
+        return bao_shelf_next(queue, BAO_COLOUR(READY), n + 1);
     }
-    bao_panic(__FILE__, __LINE__, "a kind");
+    return bao_shelf_last(
+        queue, BAO_COLOUR(READY), n == 0 ? BAO_N_MASK : n - 1);
 }
 
-struct bao_item *bao_order_worst(const struct bao_queue *queue)
+static struct bao_item *most_urgent(const struct bao_queue *queue)
+{
+    const struct bao_heap_entry *entry = bao_heap_first(&queue->order);
+    return entry == NULL ? NULL : BAO_OF(entry->node, struct bao_item, order);
+}
+
+const struct bao_item *bao_order_peek(const struct bao_queue *queue,
+                                      struct bao_item *room)
+{
+    if (queue->options.kind == BAO_KIND_PRIORITY) {
+        return most_urgent(queue);
+    }
+    const uint64_t n = behind(queue, 0);
+    return n == 0 ? NULL : bao_item_look(queue, n, room);
+}
+
+struct bao_item *bao_order_first(struct bao_core *core, struct bao_queue *queue)
+{
+    if (queue->options.kind == BAO_KIND_PRIORITY) {
+        return most_urgent(queue);
+    }
+    const uint64_t n = behind(queue, 0);
+    return n == 0 ? NULL : bao_item_at(core, queue, n);
+}
+
+struct bao_item *bao_order_worst(struct bao_core *core, struct bao_queue *queue)
 {
     if (queue->options.kind != BAO_KIND_PRIORITY) {
-        return bao_order_from(queue, BAO_COLOUR(READY), 0);
+        return bao_order_from(core, queue, BAO_COLOUR(READY), 0);
     }
     BAO_ASSERT(queue->indexed);
     const struct bao_heap_entry *entry = bao_heap_first(&queue->worst);
     return entry == NULL ? NULL : BAO_OF(entry->node, struct bao_item, worst);
 }
 
-struct bao_item *bao_order_take(struct bao_queue *queue,
+struct bao_item *bao_order_take(struct bao_core *core,
+                                struct bao_queue *queue,
                                 const struct bao_item *before)
 {
-    struct bao_item *item = NULL;
-    const uint64_t n = before == NULL ? 0 : before->id & BAO_N_MASK;
-    switch ((enum bao_kind)queue->options.kind) {
-    case BAO_KIND_FIFO:
-        if (BAO_PLANTED(ORDER_BROKEN) && before == NULL) {
-            return bao_tree_last(&queue->items, BAO_COLOUR(READY), UINT64_MAX)
-                .value;
-        }
-        return bao_tree_first(&queue->items, BAO_COLOUR(READY), n + 1).value;
-    case BAO_KIND_LIFO:
-        return bao_tree_last(&queue->items,
-                             BAO_COLOUR(READY),
-                             before == NULL ? UINT64_MAX : n - 1)
-            .value;
-    case BAO_KIND_PRIORITY:
-        item = bao_order_first(queue);
+    if (queue->options.kind == BAO_KIND_PRIORITY) {
+        struct bao_item *item = most_urgent(queue);
         if (item != NULL) {
             bao_heap_remove(&queue->order, &item->order);
         }
         return item;
     }
-    bao_panic(__FILE__, __LINE__, "a kind");
+    uint64_t n = behind(queue, before == NULL ? 0 : before->id & BAO_N_MASK);
+    if (BAO_PLANTED(ORDER_BROKEN) && before == NULL &&
+        queue->options.kind == BAO_KIND_FIFO) {
+        n = bao_shelf_last(queue, BAO_COLOUR(READY), BAO_N_MASK);
+    }
+    return n == 0 ? NULL : bao_item_at(core, queue, n);
 }
 
 void bao_order_untake(struct bao_core *core,
@@ -82,7 +105,9 @@ void bao_order_untake(struct bao_core *core,
     if (queue->options.kind == BAO_KIND_PRIORITY) {
         bao_put_in_heap(
             core, &queue->order, &item->order, urgency(item), item->id);
+        return;
     }
+    bao_item_rest(core, item);
 }
 
 static bool needs_worst(const struct bao_queue *queue)
@@ -129,7 +154,7 @@ bool bao_order_index(struct bao_core *core, struct bao_queue *queue)
     }
     while (core->budget > 0) {
         struct bao_item *item =
-            bao_order_from(queue, BAO_COLOUR(READY), queue->index_next);
+            bao_order_from(core, queue, BAO_COLOUR(READY), queue->index_next);
         if (item == NULL) {
             queue->indexed = true;
             BAO_ASSERT(queue->worst.count == queue->order.count);

@@ -8,19 +8,27 @@
 #ifndef BAO_CORE_ORDER_H
 #define BAO_CORE_ORDER_H
 
-#include "broker/core/state.h"
+#include "broker/core/shelf.h"
 
-/* The item that get hands out next, or NULL. */
-struct bao_item *bao_order_first(const struct bao_queue *queue);
+/* The item that get hands out next, to look at: its record, or *room filled
+ * in like one; or NULL. */
+const struct bao_item *bao_order_peek(const struct bao_queue *queue,
+                                      struct bao_item *room);
+/* Its record, since it is leased or settled in this step. */
+struct bao_item *bao_order_first(struct bao_core *core,
+                                 struct bao_queue *queue);
 /* Takes the next item after `before` (NULL: the first) out of the order; the
  * fact that leases it must follow in this step, or bao_order_untake(). */
-struct bao_item *bao_order_take(struct bao_queue *queue,
+struct bao_item *bao_order_take(struct bao_core *core,
+                                struct bao_queue *queue,
                                 const struct bao_item *before);
+/* It is not leased after all, and may rest again. */
 void bao_order_untake(struct bao_core *core,
                       struct bao_queue *queue,
                       struct bao_item *item);
 /* The ready item that drop_oldest gives up first, or NULL. */
-struct bao_item *bao_order_worst(const struct bao_queue *queue);
+struct bao_item *bao_order_worst(struct bao_core *core,
+                                 struct bao_queue *queue);
 /* A ready item comes in or leaves. */
 void bao_order_add(struct bao_core *core,
                    struct bao_queue *queue,
@@ -30,16 +38,16 @@ void bao_order_remove(struct bao_queue *queue, struct bao_item *item);
  * when bao_order_worst() may be asked. */
 bool bao_order_index(struct bao_core *core, struct bao_queue *queue);
 
-/* The item `id` of any queue, or NULL; its queue if `queue` is not NULL. */
-static inline struct bao_item *bao_queue_item(const struct bao_queue *queue,
-                                              uint64_t id)
-{
-    return bao_tree_find(&queue->items, id & BAO_N_MASK);
-}
-
 /* The first item in a state of the mask, from n on, or NULL. */
-struct bao_item *
-bao_order_from(const struct bao_queue *queue, unsigned states, uint64_t n);
+struct bao_item *bao_order_from(struct bao_core *core,
+                                struct bao_queue *queue,
+                                unsigned states,
+                                uint64_t n);
+/* The same, to look at. */
+const struct bao_item *bao_order_look(const struct bao_queue *queue,
+                                      unsigned states,
+                                      uint64_t n,
+                                      struct bao_item *room);
 
 /* Bit of a state in a tree's colour mask. */
 #define BAO_COLOUR(STATE) (1u << (BAO_STATE_##STATE - 1))

@@ -172,7 +172,8 @@ void bao_push_serve(struct bao_core *core, struct bao_waiter *waiter)
     grant.most = share(queue, stream);
     bao_list_remove(&queue->gets, &waiter->place);
     if (stream->bytes_limit > 0 && stream->items > 0) {
-        const struct bao_item *first = bao_order_first(queue);
+        struct bao_item room;
+        const struct bao_item *first = bao_order_peek(queue, &room);
         if (stream->bytes >= stream->bytes_limit ||
             stream->bytes_limit - stream->bytes < first->bytes) {
             BAO_MARK("a subscription is out of bytes");

@@ -93,12 +93,12 @@ next_dead(struct bao_core *core, struct bao_chore *chore, bool *wait)
             }
             const uint64_t id = chore->ids[chore->cursor];
             item = id >> BAO_ID_SHIFT == chore->queue->incarnation
-                       ? bao_queue_item(chore->queue, id)
+                       ? bao_item_find(chore->queue, id)
                        : NULL;
             chore->cursor++;
         } else {
-            item =
-                bao_order_from(chore->queue, BAO_COLOUR(DEAD), chore->cursor);
+            item = bao_order_from(
+                core, chore->queue, BAO_COLOUR(DEAD), chore->cursor);
             if (item == NULL || (item->id & BAO_N_MASK) > chore->mark) {
                 return NULL;
             }

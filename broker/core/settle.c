@@ -38,7 +38,7 @@ struct bao_item *bao_lease_find(struct bao_core *core,
     struct bao_queue *queue = bao_queue_of(core, id >> BAO_ID_SHIFT);
     *status = BAOZI_OK;
     if (queue != NULL && !queue->deleting && token != 0) {
-        struct bao_item *item = bao_queue_item(queue, id);
+        struct bao_item *item = bao_item_find(queue, id);
         if (item != NULL && item->lease != NULL &&
             (item->lease->token == token || BAO_PLANTED(STALE_ACCEPTED)) &&
             (item->lease->tally->session == session ||
@@ -350,7 +350,7 @@ static struct bao_item *next_done(struct bao_core *core,
     if (queue->options.accounting != BAO_ACCOUNTING_COUNT) {
         return NULL;
     }
-    struct bao_item *item = bao_order_from(queue, BAO_COLOUR(TAKEN), 0);
+    struct bao_item *item = bao_order_from(core, queue, BAO_COLOUR(TAKEN), 0);
     if (item != NULL || queue->leases.count == 0) {
         return item;
     }
@@ -452,7 +452,7 @@ void bao_cancel_item(struct bao_core *core, const struct bao_call *call)
 {
     const uint64_t id = call->operation->id;
     struct bao_queue *queue = bao_queue_of(core, id >> BAO_ID_SHIFT);
-    struct bao_item *item = queue == NULL ? NULL : bao_queue_item(queue, id);
+    struct bao_item *item = queue == NULL ? NULL : bao_item_at(core, queue, id);
     if (item == NULL || item->state == BAO_STATE_DEAD ||
         item->state == BAO_STATE_TAKEN) {
         bao_refuse(core,

@@ -324,9 +324,11 @@ struct bao_queue {
     uint64_t made_us;
     uint64_t last; /* n of the last item */
     uint64_t weight;
-    struct bao_tree items;                /* by n; colour = state - 1 */
-    struct bao_heap order;                /* READY items of a priority queue */
-    struct bao_heap worst;                /* the same, least urgent first */
+    struct bao_tree shelves; /* by n / 64; a colour is a state - 1 */
+    struct bao_shelf *alone; /* the only one, which needs no tree; or NULL */
+    struct bao_shelf *shelf; /* the last that was asked for (a cache) */
+    struct bao_heap order;   /* READY items of a priority queue */
+    struct bao_heap worst;   /* the same, least urgent first */
     uint64_t counts[BAO_STATE_TAKEN + 1]; /* items in each state */
     uint64_t bytes[BAO_STATE_TAKEN + 1];
     uint64_t prepaid;
@@ -410,6 +412,7 @@ struct bao_core {
     uint64_t queue_count;
     uint64_t live_sessions;
     uint64_t dead_answers;         /* kept by dead sessions */
+    uint64_t resting;              /* items that have no record */
     uint64_t body_bytes;           /* of all payloads */
     uint64_t unlogged_bytes;       /* of these, in memory queues */
     uint64_t log_room;             /* bytes that puts may log (volatile) */
@@ -438,7 +441,9 @@ struct bao_core {
     struct bao_list woken;         /* ledgers with joiners to answer */
     struct bao_list woken_watches; /* outcomes with waiters to answer */
     struct bao_parked *unparked;   /* given back when the next step begins */
-    struct bao_pool items;
+    struct bao_pool items;         /* those that are not at rest */
+    struct bao_pool shelves;
+    struct bao_pool records; /* columns of shelves */
     struct bao_pool notes;
     struct bao_pool leases;
     struct bao_pool waiters;

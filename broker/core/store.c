@@ -11,6 +11,7 @@
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
 #include "broker/core/names.h"
+#include "broker/core/shelf.h"
 #include "broker/core/tally.h"
 
 struct bao_queue *bao_queue_look(const struct bao_core *core,
@@ -73,7 +74,7 @@ static void queue_weigh(struct bao_queue *queue)
 
 static void queue_init(struct bao_core *core, struct bao_queue *queue)
 {
-    bao_tree_init(&queue->items, core->arena);
+    bao_tree_init(&queue->shelves, core->arena);
     bao_heap_init(&queue->order, core->arena);
     bao_heap_init(&queue->worst, core->arena);
     bao_heap_init(&queue->up_to, core->arena);
@@ -192,7 +193,7 @@ void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact)
     struct bao_queue *queue = core->fact_queue;
     BAO_ASSERT(queue != NULL);
     BAO_ASSERT(fact->queue == queue->incarnation);
-    BAO_ASSERT(queue->items.count == 0);
+    BAO_ASSERT(bao_shelf_none(queue));
     BAO_ASSERT(queue->group_count == 0);
     BAO_ASSERT(queue->dedup_count == 0);
     BAO_ASSERT(queue->outcomes.count == 0);
@@ -223,7 +224,7 @@ void bao_store_queue_gone(struct bao_core *core, const struct bao_fact *fact)
     bao_heap_fini(&queue->order);
     bao_heap_fini(&queue->worst);
     bao_heap_fini(&queue->up_to);
-    bao_tree_fini(&queue->items);
+    bao_tree_fini(&queue->shelves);
     if (bao_link_is_listed(&queue->dirty)) {
         bao_list_remove(&core->dirty, &queue->dirty);
     }

@@ -9,6 +9,7 @@
 #include "broker/core/items.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
+#include "broker/core/shelf.h"
 #include "broker/core/store.h"
 #include "broker/core/tally.h"
 #include "common/planted.h"
@@ -19,7 +20,7 @@ static struct bao_item *item_of(struct bao_core *core, uint64_t id)
     struct bao_queue *queue = core->fact_queue;
     BAO_ASSERT(queue != NULL);
     BAO_ASSERT(id >> BAO_ID_SHIFT == queue->incarnation);
-    struct bao_item *item = bao_tree_find(&queue->items, id & BAO_N_MASK);
+    struct bao_item *item = bao_item_at(core, queue, id);
     BAO_ASSERT(item != NULL);
     BAO_ASSERT(item->id == id);
     bao_image_touch_item(core, item);
@@ -152,6 +153,44 @@ static void put_one(struct bao_core *core,
     core->digest += bao_digest_item(item);
 }
 
+/* True if the items of this put are at rest at once, if they are small. */
+static bool batch_rests(const struct bao_core *core,
+                        const struct bao_fact *fact,
+                        const struct batch *batch)
+{
+    return !batch->noted && batch->group == NULL && fact->due_us == 0 &&
+           fact->ttl_us == 0 && (fact->flags & BAO_FLAG_WANT_RESULT) == 0 &&
+           core->fact_queue->options.kind != BAO_KIND_PRIORITY;
+}
+
+/* How many items from `i` on are small. */
+static uint32_t small_ones(const struct bao_fact *fact, uint32_t i)
+{
+    const uint32_t from = i;
+    while (i < fact->count && fact->items[i].priority == 0 &&
+           fact->items[i].body.bytes <= BAO_REST_BYTES_MAX) {
+        i++;
+    }
+    return i - from;
+}
+
+static void put_all(struct bao_core *core,
+                    const struct bao_fact *fact,
+                    const struct batch *batch)
+{
+    const bool rests = batch_rests(core, fact, batch);
+    for (uint32_t i = 0; i < fact->count;) {
+        const uint32_t count = rests ? small_ones(fact, i) : 0;
+        if (count > 0) {
+            bao_shelf_put(core, fact, batch->tally, i, count);
+            i += count;
+        } else {
+            put_one(core, fact, batch, i);
+            i++;
+        }
+    }
+}
+
 void bao_store_put(struct bao_core *core, const struct bao_fact *fact)
 {
     struct bao_queue *queue = core->fact_queue;
@@ -160,9 +199,7 @@ void bao_store_put(struct bao_core *core, const struct bao_fact *fact)
     BAO_ASSERT(fact->count > 0);
     BAO_ASSERT((fact->first_id & BAO_N_MASK) > queue->last);
     batch_open(core, fact, &batch);
-    for (uint32_t i = 0; i < fact->count; i++) {
-        put_one(core, fact, &batch, i);
-    }
+    put_all(core, fact, &batch);
     bao_text_drop(core, batch.fairness_key);
     if (batch.dedup != NULL && batch.dedup->live == 0 &&
         batch.dedup->until_us == 0) {
@@ -185,6 +222,7 @@ void bao_store_ready(struct bao_core *core, const struct bao_fact *fact)
         item->due_us = 0;
         bao_item_move(core, item, BAO_STATE_READY);
         core->digest += bao_digest_item(item);
+        bao_item_rest(core, item);
     }
 }
 

@@ -99,9 +99,10 @@ void bao_watch_leave(struct bao_core *core, struct bao_waiter *waiter)
     }
     struct bao_queue *queue = bao_queue_of(core, watch->id >> BAO_ID_SHIFT);
     struct bao_item *item =
-        queue == NULL ? NULL : bao_queue_item(queue, watch->id);
+        queue == NULL ? NULL : bao_item_find(queue, watch->id);
     if (item != NULL) {
         item->flags &= (uint8_t)~BAO_ITEM_WATCHED;
+        bao_item_rest(core, item);
     }
     watch_free(core, watch);
 }
@@ -132,17 +133,18 @@ void bao_watch_wake(struct bao_core *core)
     }
 }
 
-static void
-watch(struct bao_core *core, const struct bao_call *call, struct bao_item *item)
+static void watch(struct bao_core *core,
+                  const struct bao_call *call,
+                  struct bao_queue *queue)
 {
-    struct bao_watch *watch = bao_watch_find(core, item->id);
+    const uint64_t id = call->operation->id;
+    struct bao_watch *watch = bao_watch_find(core, id);
     if (watch == NULL) {
         watch = bao_take_slot(core, &core->watches_pool);
-        watch->id = item->id;
+        watch->id = id;
         bao_list_init(&watch->waiters);
-        bao_table_put(
-            &core->watches, &watch->by_id, bao_hash_number(item->id, 0));
-        item->flags |= BAO_ITEM_WATCHED;
+        bao_table_put(&core->watches, &watch->by_id, bao_hash_number(id, 0));
+        bao_item_at(core, queue, id)->flags |= BAO_ITEM_WATCHED;
     }
     struct bao_waiter *waiter =
         bao_waiter_new(core, call, BAO_WAITER_OUTCOME, NULL);
@@ -190,8 +192,9 @@ void bao_wait(struct bao_core *core, const struct bao_call *call)
         answer(core, call, queue, &ending);
         return;
     }
-    struct bao_item *item =
-        queue == NULL ? NULL : bao_queue_item(queue, op->id);
+    struct bao_item room;
+    const struct bao_item *item =
+        queue == NULL ? NULL : bao_item_look(queue, op->id, &room);
     if (item == NULL || queue->deleting) {
         refuse(core, call, queue);
         return;
@@ -214,6 +217,6 @@ void bao_wait(struct bao_core *core, const struct bao_call *call)
         return;
     }
     if (bao_waiter_admits(core, call)) {
-        watch(core, call, item);
+        watch(core, call, queue);
     }
 }

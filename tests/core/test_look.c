@@ -72,10 +72,39 @@ static void test_look__stat_reads_everything(void **state)
                "parked_gets 1, consumers 1\n");
 }
 
+/* Items rest in columns, and leave rest for a while; nothing shows of it. */
+static void test_look__an_item_is_the_same_whoever_cared_for_it(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'bb'{k=v} 'c'   -> ok, items 1-3\n"
+               "[   1] p2 put buns 'd' delay 9         -> ok, item 4\n"
+               "[   2] p2 put buns 'e'                 -> ok, item 5\n"
+               "[   3] p1 wait 2 wait 5                .. waits\n"
+               "[   8]\n"
+               "       p1 wait 2 wait 5                -> TIMEOUT\n"
+               "[  20] w1 get buns limit 5 bytes 3     -> ok, item 1 'a', "
+               "lease 1 until 30020\n"
+               "[  21] w1 release 1                    -> ok\n"
+               "[  22] p1 cancel_item 3                -> ok\n"
+               "[  23] p1 wait 4 #4                    .. waits\n"
+               "[  24] p1 browse buns ready            -> item 1 ready 'a', "
+               "history, 'released'; item 2 ready 'bb'{k=v}; item 4 ready "
+               "'d'; item 5 ready 'e'; ok\n"
+               "[  25] p1 cancel #4\n"
+               "       p1 wait #4                      -> CANCELLED\n"
+               "[  26] p1 peek buns                    -> item 1 ready 'a', "
+               "history, 'released'; ok\n"
+               "[  27] w1 get buns limit 5             -> ok, item 1 'a', "
+               "item 2 'bb'{k=v}, item 4 'd', item 5 'e', leases 2-5 until "
+               "30027\n");
+}
+
 const struct core_test core_tests_look[] = {
     CORE_TEST(test_look__peek_shows_the_next_or_a_certain_item, "S2.aa"),
     CORE_TEST(test_look__browse_walks_a_state_by_id, "S2.aa S2.ab"),
     CORE_TEST(test_look__browse_filters_by_error, "S2.aa S2.t"),
+    CORE_TEST(test_look__an_item_is_the_same_whoever_cared_for_it,
+              "S2.aa S2.ab"),
     CORE_TEST(test_look__stat_reads_everything, "S2.ak S2.aa"),
     CORE_TESTS_END,
 };

@@ -11,7 +11,7 @@
 
 struct entry {
     uint64_t key;
-    unsigned colour;
+    unsigned colours;
     bool listed;
 };
 
@@ -76,7 +76,7 @@ model_nearest(unsigned colours, uint64_t key, bool smallest)
     struct entry *best = NULL;
     for (size_t i = 0; i < ENTRIES; i++) {
         struct entry *entry = &entries[i];
-        if (!entry->listed || (colours >> entry->colour & 1) == 0)
+        if (!entry->listed || (colours & entry->colours) == 0)
             continue;
         if (smallest ? entry->key < key : entry->key > key)
             continue;
@@ -136,17 +136,21 @@ static void change(struct bao_tree *tree, unsigned bits, bool growing)
     assert_ptr_equal(bao_tree_find(tree, key),
                      entry != NULL && entry->listed ? entry : NULL);
     if (entry != NULL && !entry->listed && growing) {
-        *entry =
-            (struct entry){key, (unsigned)model_random(BAO_TREE_COLOURS), true};
-        assert_true(bao_tree_put(tree, key, entry, entry->colour));
+        const unsigned colour = (unsigned)model_random(BAO_TREE_COLOURS);
+        *entry = (struct entry){key, 1u << colour, true};
+        assert_true(bao_tree_put(tree, key, entry, colour));
         return;
     }
     entry = &entries[model_random(ENTRIES)];
     if (!entry->listed)
         return;
-    if (model_random(2) == 0) {
-        entry->colour = (unsigned)model_random(BAO_TREE_COLOURS);
-        bao_tree_recolour(tree, entry->key, entry->colour);
+    if (model_random(4) == 0) {
+        const unsigned colour = (unsigned)model_random(BAO_TREE_COLOURS);
+        entry->colours = 1u << colour;
+        bao_tree_recolour(tree, entry->key, colour);
+    } else if (model_random(3) == 0) {
+        entry->colours = 1 + (unsigned)model_random(BAO_TREE_ANY);
+        bao_tree_paint(tree, entry->key, entry->colours);
     } else if (!growing || model_random(4) == 0) {
         bao_tree_remove(tree, entry->key);
         entry->listed = false;
