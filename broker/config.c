@@ -103,7 +103,8 @@ static const struct bao_option table[] = {
      .most = 1000000,
      .environment = "BAOZI_BAN_AFTER",
      .help = "an address of another machine whose connections were cut so "
-             "often in a minute is banned for a minute; 0 = never"},
+             "often in a minute is banned for a minute, the next time for "
+             "two, and so on up to an hour; 0 = never"},
     {.name = "ipc-user",
      .takes = BAO_TAKES_TEXTS,
      .value = "USER",

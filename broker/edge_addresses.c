@@ -124,24 +124,39 @@ void bao_addresses_leave(struct bao_addresses *addresses,
             BAO_OF(bao_list_first(&addresses->idle), struct bao_address, idle));
 }
 
+static void ban(struct bao_address *address, uint64_t now_us)
+{
+    const uint64_t last_us = address->ban_us;
+    if (last_us == 0 ||
+        now_us - address->banned_until_us > BAO_ADDRESS_BAN_MAX_US)
+        address->ban_us = BAO_ADDRESS_BAN_US;
+    else if (last_us < BAO_ADDRESS_BAN_MAX_US / 2)
+        address->ban_us = 2 * last_us;
+    else
+        address->ban_us = BAO_ADDRESS_BAN_MAX_US;
+    address->banned_until_us = now_us + address->ban_us;
+}
+
 bool bao_addresses_strike(struct bao_addresses *addresses,
                           struct bao_address *address,
+                          uint32_t strikes,
                           uint64_t now_us)
 {
-    if (address == NULL)
+    /* What is still under way when its address is banned is no news. */
+    if (address == NULL || address->banned_until_us > now_us)
         return false;
     if (address->strikes == 0 ||
         now_us - address->first_strike_us > BAO_ADDRESS_WINDOW_US) {
         address->strikes = 0;
         address->first_strike_us = now_us;
     }
-    address->strikes++;
+    address->strikes += strikes;
     if (addresses->strikes_max == 0 ||
         address->strikes < addresses->strikes_max)
         return false;
     address->strikes = 1;
     address->first_strike_us = now_us;
-    address->banned_until_us = now_us + BAO_ADDRESS_BAN_US;
+    ban(address, now_us);
     addresses->bans++;
     return true;
 }

@@ -2,9 +2,11 @@
  * edge_addresses.h - what each tcp address has, and what it has done.
  *
  * Counts the connections of an address and how often one of them was cut for
- * what it did. Too many of the former are refused, too many of the latter
- * within a minute are a ban of a minute. This machine's own loopback addresses
- * are all programs of this machine, good and bad, and are not counted at all.
+ * what it did. Too many of the former are refused. Too many of the latter
+ * within a minute are a ban: of a minute, and of twice the last one if that
+ * ended less than an hour ago, but never of more than an hour. This machine's
+ * own loopback addresses are all programs of this machine, good and bad, and
+ * are not counted at all.
  *
  * An address is remembered while it has connections or strikes; of those that
  * have only strikes, the BAO_ADDRESSES_IDLE_MAX that left last.
@@ -18,7 +20,8 @@
 #include "common/table.h"
 
 #define BAO_ADDRESS_WINDOW_US  UINT64_C(60000000)
-#define BAO_ADDRESS_BAN_US     UINT64_C(60000000)
+#define BAO_ADDRESS_BAN_US     UINT64_C(60000000) /* the first one */
+#define BAO_ADDRESS_BAN_MAX_US UINT64_C(3600000000)
 #define BAO_ADDRESSES_IDLE_MAX 4096u
 
 struct bao_address {
@@ -28,6 +31,7 @@ struct bao_address {
     size_t open_count;
     uint32_t strikes;
     uint64_t first_strike_us;
+    uint64_t ban_us; /* of the last ban; 0 = none */
     uint64_t banned_until_us;
 };
 
@@ -63,9 +67,11 @@ const char *bao_addresses_enter(struct bao_addresses *addresses,
 void bao_addresses_leave(struct bao_addresses *addresses,
                          struct bao_address *address);
 
-/* One was cut for what it did. True if that made a ban of it. */
+/* One was cut for what it did, which counts as so many strikes. True if that
+ * made a ban of it: address->ban_us is how long. */
 bool bao_addresses_strike(struct bao_addresses *addresses,
                           struct bao_address *address,
+                          uint32_t strikes,
                           uint64_t now_us);
 
 #endif

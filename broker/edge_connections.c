@@ -27,6 +27,8 @@
 #define PIDFD_LOAD_MAX 75u
 /* A table of 16 million slots is not needed even if the limit says so. */
 #define SLOTS_MAX (1u << 20)
+/* A flood is no mistake of a program, and it costs all others some 10 ms. */
+#define FLOOD_STRIKES 5u
 
 static size_t count_open_descriptors(void)
 {
@@ -258,18 +260,21 @@ static void log_cut(const struct bao_connection *connection)
 }
 
 static void strike(struct bao_connections *connections,
-                   const struct bao_connection *connection)
+                   const struct bao_connection *connection,
+                   uint32_t strikes)
 {
     connections->counts.punished++;
-    if (!bao_addresses_strike(
-            &connections->addresses, connection->address, connections->now_us))
+    if (!bao_addresses_strike(&connections->addresses,
+                              connection->address,
+                              strikes,
+                              connections->now_us))
         return;
     char text[INET6_ADDRSTRLEN] = "";
     (void)inet_ntop(AF_INET6, connection->address->bytes, text, sizeof text);
     BAO_LOG(BAO_LOG_WARNING,
             bao_event("address_banned"),
             bao_text("address", text),
-            bao_number("seconds", BAO_ADDRESS_BAN_US / 1000000));
+            bao_number("seconds", connection->address->ban_us / 1000000));
 }
 
 struct bao_connection bao_connections_gone(struct bao_connections *connections,
@@ -287,7 +292,7 @@ struct bao_connection bao_connections_gone(struct bao_connections *connections,
         gone.why = verdict->why;
         log_cut(&gone);
         if (verdict->is_offence)
-            strike(connections, &gone);
+            strike(connections, &gone, FLOOD_STRIKES);
     }
     bao_addresses_leave(&connections->addresses, gone.address);
     if (gone.pidfd >= 0) {
@@ -337,7 +342,7 @@ void bao_connections_punish(struct bao_connections *connections,
                             const char *why)
 {
     if (connection->why == NULL)
-        strike(connections, connection);
+        strike(connections, connection, 1);
     bao_connections_cut(connections, connection, why);
 }
 

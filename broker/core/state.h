@@ -24,10 +24,10 @@
 #define BAO_GRANT_MAX        64u /* items of one push */
 #define BAO_BODY_WAIT_US     (10u * 1000u * BAO_MS) /* for a body asked for */
 #define BAO_RESTART_GRACE_US (10u * 1000u * BAO_MS)
-#define BAO_DEAD_ANSWERS_MAX 1000000u /* of all dead sessions */
-#define BAO_CREDIT_MAX       65536u   /* of one subscription */
-#define BAO_LOOK_MAX         1024u    /* items that one browse looks at */
-#define BAO_ERROR_KEPT       255u     /* bytes of an error that a join tells */
+#define BAO_DEAD_ANSWERS_MAX 200000u /* of all dead sessions: 32 MiB */
+#define BAO_CREDIT_MAX       65536u  /* of one subscription */
+#define BAO_LOOK_MAX         1024u   /* items that one browse looks at */
+#define BAO_ERROR_KEPT       255u    /* bytes of an error that a join tells */
 #define BAO_GROUPS_BYTES     (16u * 1024u) /* group names in one answer */
 
 _Static_assert(BAO_GRANT_MAX <= BAO_STEP_ITEMS_MAX, "a push is one step");

@@ -5,6 +5,11 @@ What must hold: the broker lives, its resident memory is within 64 MiB of its
 start, and the p99 of the honest rounds is within three times of what it is
 alone. BAOZI_HOSTILE_SECONDS shortens the five minutes.
 
+Each kind comes from a host of its own (a network namespace, tests/lib/hosts),
+as on a real network: who floods again and again is banned by its address.
+Without root there are no such hosts, all come from the loopback, which is
+never banned, and the honest p99 is printed, not judged.
+
 On a real network hostile clients take no processor from the broker, so they
 are nice here; and other work of this machine shall not be measured, so the
 broker and the honest client come first where that is allowed (root).
@@ -16,22 +21,68 @@ import sys
 import time
 
 import hostile
-from baozi_test import Broker, check, environment, equal, main, test
+from baozi_test import Broker, Skip, check, environment, equal, main, test
 from fault import (Helper, Memory, descriptors, free_url, processor_seconds,
                    resident_kib)
+from hosts import Hosts, require
 
 SECONDS = float(os.environ.get("BAOZI_HOSTILE_SECONDS", "300"))
 TURN = min(10, SECONDS / 10)
 ALONE = min(30, SECONDS / 4)
 RATE = 100
 FIRST = ("nice", "-n", "-10") if os.geteuid() == 0 else ()
+PORT = 22694
 PAUSE = 0.5      # between the rounds of one hostile client
 MIB = 1024
 
 
+class Loopback:
+    """No hosts: everything is here."""
+
+    @staticmethod
+    def on(_name):
+        return ()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        pass
+
+
+def places():
+    """A host for the broker, one for the honest client, one for each kind."""
+    try:
+        require()
+    except Skip as no:
+        print(f"# all on the loopback: {no}")
+        return Loopback()
+    return Hosts("broker", "honest", *(host_of(kind) for kind in hostile.KINDS))
+
+
+def host_of(kind):
+    return f"bad{list(hostile.KINDS).index(kind)}"
+
+
+def start_broker(hosts):
+    """Listens where all hosts reach it; .tcp and .hosts say where."""
+    url, more = free_url(), ()
+    if isinstance(hosts, Hosts):
+        url, more = f"tcp://0.0.0.0:{PORT}", ("--insecure",)
+    broker = Broker("--listen", url, *more, "--memory-limit", "512MiB",
+                    prefix=(*hosts.on("broker"), *FIRST, "prlimit",
+                            "--nofile=4096:4096"))
+    broker.hosts = hosts
+    broker.tcp = url
+    if isinstance(hosts, Hosts):
+        broker.tcp = f"tcp://{hosts.address['broker']}:{PORT}"
+    return broker
+
+
 def honest_for(broker, seconds):
     """What an honest client says after so many seconds of work."""
-    honest = Helper("honest", broker.tcp, int(seconds), RATE, prefix=FIRST)
+    honest = Helper("honest", broker.tcp, int(seconds), RATE,
+                    prefix=(*broker.hosts.on("honest"), *FIRST))
     equal(honest.wait(seconds + 120), 0, "honest: " + honest.stderr())
     for line in honest.stderr().splitlines():
         print("# slow: " + line, flush=True)
@@ -40,9 +91,9 @@ def honest_for(broker, seconds):
 
 def offender(kind, broker, seconds):
     return subprocess.Popen(
-        [sys.executable, hostile.__file__, kind, broker.tcp, str(seconds),
-         str(PAUSE)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        env=environment())
+        [*broker.hosts.on(host_of(kind)), sys.executable, hostile.__file__,
+         kind, broker.tcp, str(seconds), str(PAUSE)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment())
 
 
 def result_of(process):
@@ -77,7 +128,8 @@ def judge(broker, kinds, seconds, start_kib):
         kind = result["kind"]
         if kind in hostile.MUST_CUT:
             equal(result["cut"], result["offenders"], f"{kind}: cut")
-        check(result["rounds"] > 0, f"{kind} never came to it: {result}")
+        check(result["rounds"] + result["turned_away"] > 0,
+              f"{kind} never came to it: {result}")
     equal(broker.popen.poll(), None, "the broker's exit code")
     equal(honest["wrong"], 0, "what went wrong for the honest client")
     grown = (settled_kib(broker, start_kib) - start_kib) / MIB
@@ -88,9 +140,7 @@ def judge(broker, kinds, seconds, start_kib):
 @test("every hostile client in turn, then all at once: the broker lives, "
       "memory within 64 MiB, honest p99 within 3 times")
 def _():
-    with Broker("--listen", free_url(), "--memory-limit", "512MiB",
-                prefix=(*FIRST, "prlimit", "--nofile=4096:4096")) as broker:
-        broker.tcp = broker.stdout().split()[3]
+    with places() as hosts, start_broker(hosts) as broker:
         honest_for(broker, 1)  # what it touches once
         start = resident_kib(broker.pid)
         before = descriptors(broker.pid)
@@ -116,7 +166,9 @@ def _():
         alone_again = honest_for(broker, ALONE)
         tell("alone again", alone_again, None)
         p99 = max(alone["p99_us"], alone_again["p99_us"])
-        check(honest["p99_us"] <= 3 * p99,
+        print(f"# honest p99 beside all: {honest['p99_us'] / p99:.1f} times "
+              "its p99 alone")
+        check(honest["p99_us"] <= 3 * p99 or isinstance(hosts, Loopback),
               f"p99 {honest['p99_us']} us is more than three times {p99} us")
 
 

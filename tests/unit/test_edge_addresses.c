@@ -81,7 +81,7 @@ static void test_edge_addresses__this_machine_is_not_counted(void **state)
     for (unsigned i = 0; i < 50; i++) {
         assert_null(enter(ours[i % 5], 0, &address));
         assert_null(address);
-        assert_false(bao_addresses_strike(&addresses, address, 0));
+        assert_false(bao_addresses_strike(&addresses, address, 1, 0));
         bao_addresses_leave(&addresses, address);
     }
     bao_addresses_close(&addresses);
@@ -93,7 +93,7 @@ static bool strikes(struct bao_address *address, unsigned count, uint64_t at_us)
     bool banned = false;
     for (unsigned i = 0; i < count; i++) {
         assert_false(banned);
-        banned = bao_addresses_strike(&addresses, address, at_us);
+        banned = bao_addresses_strike(&addresses, address, 1, at_us);
     }
     return banned;
 }
@@ -122,6 +122,36 @@ static void test_edge_addresses__strikes_of_a_minute_are_a_ban(void **state)
     bao_addresses_close(&addresses);
 }
 
+static void test_edge_addresses__each_ban_is_twice_the_last_one(void **state)
+{
+    (void)state;
+    struct bao_address *bad;
+    uint64_t now_us = SECOND_US;
+    open_addresses();
+    for (uint64_t minutes = 1; minutes <= 64; minutes *= 2) {
+        const uint64_t ban_us = (minutes < 60 ? minutes : 60) * 60 * SECOND_US;
+        assert_null(enter("10.1.2.3", now_us, &bad));
+        assert_true(bao_addresses_strike(&addresses, bad, STRIKES_MAX, now_us));
+        assert_int_equal(bad->ban_us, ban_us);
+        /* What was under way is cut too, and lengthens nothing. */
+        assert_false(
+            bao_addresses_strike(&addresses, bad, STRIKES_MAX, now_us + 1));
+        bao_addresses_leave(&addresses, bad);
+        now_us += ban_us - 1;
+        assert_string_equal(enter("10.1.2.3", now_us, &bad),
+                            "its address is banned");
+        bao_addresses_leave(&addresses, bad);
+        now_us++;
+    }
+    /* An hour without one is forgiven. */
+    now_us += BAO_ADDRESS_BAN_MAX_US + 1;
+    assert_null(enter("10.1.2.3", now_us, &bad));
+    assert_true(bao_addresses_strike(&addresses, bad, STRIKES_MAX, now_us));
+    assert_int_equal(bad->ban_us, BAO_ADDRESS_BAN_US);
+    bao_addresses_leave(&addresses, bad);
+    bao_addresses_close(&addresses);
+}
+
 static void test_edge_addresses__bans_can_be_turned_off(void **state)
 {
     (void)state;
@@ -142,7 +172,7 @@ static void test_edge_addresses__old_strikes_do_not_count(void **state)
     assert_null(enter("10.1.2.3", 0, &address));
     for (unsigned i = 0; i < 100; i++)
         assert_false(
-            bao_addresses_strike(&addresses, address, i * 7 * SECOND_US));
+            bao_addresses_strike(&addresses, address, 1, i * 7 * SECOND_US));
     bao_addresses_leave(&addresses, address);
     bao_addresses_close(&addresses);
 }
@@ -157,7 +187,7 @@ static void test_edge_addresses__a_crowd_is_forgotten(void **state)
         (void)snprintf(
             text, sizeof text, "10.%u.%u.%u", i >> 16, i >> 8 & 255, i & 255);
         assert_null(enter(text, 0, &address));
-        assert_false(bao_addresses_strike(&addresses, address, 0));
+        assert_false(bao_addresses_strike(&addresses, address, 1, 0));
         bao_addresses_leave(&addresses, address);
     }
     assert_int_equal(addresses.table.count, BAO_ADDRESSES_IDLE_MAX);
@@ -171,6 +201,7 @@ int main(void)
         cmocka_unit_test(test_edge_addresses__an_address_has_its_share_only),
         cmocka_unit_test(test_edge_addresses__this_machine_is_not_counted),
         cmocka_unit_test(test_edge_addresses__strikes_of_a_minute_are_a_ban),
+        cmocka_unit_test(test_edge_addresses__each_ban_is_twice_the_last_one),
         cmocka_unit_test(test_edge_addresses__bans_can_be_turned_off),
         cmocka_unit_test(test_edge_addresses__old_strikes_do_not_count),
         cmocka_unit_test(test_edge_addresses__a_crowd_is_forgotten),
