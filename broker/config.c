@@ -34,6 +34,7 @@ struct bao_config_values {
     uint64_t max_clients_per_address;
     uint64_t ban_after;
     struct bao_texts ipc_users;
+    int edge;
     uint64_t grace_ms;
     uint64_t resume_grace_ms;
     int log;
@@ -113,6 +114,14 @@ static const struct bao_option table[] = {
      .help = "only this user, its own and root may use the local socket; a "
              "name or number (default: whoever the rights of its folder let "
              "in)"},
+    {.name = "edge",
+     .takes = BAO_TAKES_CHOICE,
+     .choices = "own|libzmq",
+     MEMBER(edge),
+     .initial = "own",
+     .environment = "BAOZI_EDGE",
+     .help = "who speaks ZeroMQ's protocol: the broker's own thread, or the "
+             "library with a thread of its own"},
     {.name = "grace",
      .takes = BAO_TAKES_DURATION,
      MEMBER(grace_ms),
@@ -345,6 +354,7 @@ bool bao_config_open(struct bao_config *config,
     config->clients_address_max = values->max_clients_per_address;
     config->grace_ms = values->grace_ms;
     config->resume_grace_ms = values->resume_grace_ms;
+    config->edge = (enum bao_edge_kind)values->edge;
     config->log = (enum bao_log_format)values->log;
     config->json = values->format == BAO_FORMAT_JSON;
     return true;

@@ -9,8 +9,8 @@
 #ifndef BAO_CONFIG_H
 #define BAO_CONFIG_H
 
-#include "broker/edge_connections.h"
 #include "broker/edge_listen.h"
+#include "broker/edge_open.h"
 #include "common/log.h"
 
 struct bao_config {
@@ -22,6 +22,7 @@ struct bao_config {
     uint64_t clients_address_max; /* of one address; 0 = a quarter of that */
     uint64_t strikes_max;         /* of one address; 0 = no ban */
     struct bao_users users;       /* who may connect to a local socket */
+    enum bao_edge_kind edge;
     uint64_t grace_ms;
     uint64_t resume_grace_ms;
     enum bao_log_format log;

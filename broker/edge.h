@@ -23,6 +23,8 @@
 
 struct bao_edge;
 struct bao_edge_operations;
+struct bao_doors;
+struct bao_connections;
 
 /* One received frame, counted by its holders. */
 struct bao_frame {
@@ -108,6 +110,10 @@ struct bao_edge_operations {
     bool (*ready)(struct bao_edge *edge);
     int (*pollfd)(const struct bao_edge *edge);
     uint64_t (*deadline)(const struct bao_edge *edge);
+    /* For edge_open.h. */
+    void (*end)(struct bao_edge *edge, int linger_ms);
+    const struct bao_doors *(*doors)(const struct bao_edge *edge);
+    const struct bao_connections *(*table)(const struct bao_edge *edge);
 };
 
 /* The first member of every implementation. */

@@ -12,13 +12,11 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/edge_zmq_inner.h"
 #include "common/check.h"
-#include "common/log.h"
 #include "common/poison.h"
 #include "common/random.h"
 
@@ -26,13 +24,9 @@
 #define HELLO_MS     4000u                 /* 2 s for ZMTP, 2 s for HELLO */
 #define HANDSHAKE_MS 2000
 #define MESSAGES_MAX 64u
-#define BACKLOG_MAX  4096
 #define SOCKET_BYTES (256 * 1024) /* the kernel's, a peer and direction */
 #define RETRY_US     10000u       /* of parked messages */
-#define SPARES_MAX   64u          /* more are left free by pausing in time */
-#define PAUSE_LOAD   90u          /* per cent of the descriptors */
-#define RESUME_LOAD  80u
-#define OF_ROUTER    UINT64_MAX /* epoll data; else a connection's */
+#define OF_ROUTER    UINT64_MAX   /* epoll data; else a connection's */
 #define OF_MONITOR   (UINT64_MAX - 1)
 #define MONITOR      "inproc://baozi-monitor"
 
@@ -43,31 +37,6 @@ static const struct bao_edge_zmq *look(const struct bao_edge *edge)
 }
 
 /* --- the turn --- */
-
-static void mind_the_load(struct bao_edge_zmq *edge)
-{
-    unsigned load = bao_connections_load(&edge->connections);
-    bool pause = edge->paused ? load >= RESUME_LOAD : load >= PAUSE_LOAD;
-    if (pause == edge->paused)
-        return;
-    edge->paused = pause;
-    BAO_LOG(BAO_LOG_WARNING,
-            bao_event(pause ? "listeners_paused" : "listeners_resumed"),
-            bao_number("descriptors_percent", load),
-            bao_number("connections", edge->connections.open_count));
-    /* What waits in the kernel's backlog must be taken in, or the I/O thread
-     * would try that again and again. */
-    if (pause)
-        bao_connections_give_spares(&edge->connections);
-    else
-        bao_connections_keep_spares(&edge->connections);
-    for (size_t i = 0; i < edge->listener_count; i++) {
-        if (pause)
-            bao_listener_pause(&edge->listeners[i]);
-        else
-            bao_listener_resume(&edge->listeners[i]);
-    }
-}
 
 static void edge_turn(struct bao_edge *base, uint64_t now_us)
 {
@@ -87,7 +56,7 @@ static void edge_turn(struct bao_edge *base, uint64_t now_us)
             bao_connections_process_gone(&edge->connections,
                                          (int)events[i].data.u64);
     }
-    mind_the_load(edge);
+    bao_doors_mind_the_load(&edge->doors, &edge->connections);
 }
 
 static void edge_admit(struct bao_edge *base, uint64_t handle)
@@ -145,6 +114,69 @@ static uint64_t edge_deadline(const struct bao_edge *base)
     return due;
 }
 
+/* --- the end --- */
+
+static bool set_number(void *socket, int option, int value)
+{
+    return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
+}
+
+static void close_peers(struct bao_edge_zmq *edge)
+{
+    for (;;) {
+        struct bao_table_node *node = bao_table_any(&edge->peers.table);
+        if (node == NULL)
+            break;
+        struct bao_zmq_peer *peer = BAO_OF(node, struct bao_zmq_peer, node);
+        bao_edge_zmq_unpark(edge, peer);
+        if (bao_link_is_listed(&peer->closing))
+            bao_list_remove(&edge->closing, &peer->closing);
+        if (peer->pidfd >= 0)
+            (void)close(peer->pidfd);
+        bao_zmq_peers_remove(&edge->peers, peer);
+    }
+    bao_zmq_peers_close(&edge->peers);
+}
+
+static void edge_end(struct bao_edge *edge, int linger_ms)
+{
+    struct bao_edge_zmq *own = bao_edge_zmq_of(edge);
+    if (own->memory != NULL) {
+        bao_edge_zmq_forget(own);
+        close_peers(own);
+        BAO_ASSERT(own->frames.taken == 0);
+    }
+    if (own->router != NULL) {
+        (void)zmq_socket_monitor(own->router, NULL, 0);
+        (void)set_number(own->router, ZMQ_LINGER, linger_ms);
+        (void)zmq_close(own->router);
+    }
+    if (own->monitor != NULL)
+        (void)zmq_close(own->monitor);
+    while (own->context != NULL && zmq_ctx_term(own->context) != 0 &&
+           errno == EINTR)
+        continue;
+    bao_doors_close(&own->doors);
+    bao_connections_close(&own->connections);
+    if (own->memory != NULL) {
+        BAO_UNPOISON(own->memory, MEMORY_BYTES);
+        (void)munmap(own->memory, MEMORY_BYTES);
+    }
+    if (own->epoll >= 0)
+        (void)close(own->epoll);
+    free(own);
+}
+
+static const struct bao_doors *edge_doors(const struct bao_edge *base)
+{
+    return &look(base)->doors;
+}
+
+static const struct bao_connections *edge_table(const struct bao_edge *base)
+{
+    return &look(base)->connections;
+}
+
 static const struct bao_edge_operations operations = {
     .turn = edge_turn,
     .next = bao_edge_zmq_next,
@@ -157,6 +189,9 @@ static const struct bao_edge_operations operations = {
     .ready = edge_ready,
     .pollfd = edge_pollfd,
     .deadline = edge_deadline,
+    .end = edge_end,
+    .doors = edge_doors,
+    .table = edge_table,
 };
 
 /* --- opening --- */
@@ -165,36 +200,12 @@ static bool
 refuse_zmq(struct bao_problem *problem, const char *what, const char *url)
 {
     int error = zmq_errno();
-    *problem = (struct bao_problem){.exit_code = BAO_EXIT_CONFIGURATION};
-    bao_problem_what(problem, "cannot listen%s%s", *url ? " on " : "", url);
-    bao_problem_why(problem, "%s: %s", what, zmq_strerror(error));
-    bao_problem_remedy(problem,
-                       "%s",
-                       error == EADDRINUSE
-                           ? "end the program that listens there, or listen "
-                             "somewhere else with --listen"
-                           : "mend that, or listen somewhere else with "
-                             "--listen");
-    return false;
-}
-
-static bool set_number(void *socket, int option, int value)
-{
-    return zmq_setsockopt(socket, option, &value, sizeof value) == 0;
-}
-
-/* New connections wait here while we pause: never more than fit below the
- * limit of descriptors, else the I/O thread would spin on EMFILE [Z13]. */
-static int backlog_for(size_t descriptors)
-{
-    size_t backlog = descriptors / 20;
-    if (backlog < 4)
-        backlog = 4;
-    return backlog > BACKLOG_MAX ? BACKLOG_MAX : (int)backlog;
+    return bao_doors_refuse(
+        problem, what, url, error == EADDRINUSE, zmq_strerror(error));
 }
 
 static bool set_options(struct bao_edge_zmq *edge,
-                        const struct bao_edge_zmq_config *config)
+                        const struct bao_edge_config *config)
 {
     void *router = edge->router;
     int messages =
@@ -212,9 +223,8 @@ static bool set_options(struct bao_edge_zmq *edge,
            set_number(router, ZMQ_RCVBUF, SOCKET_BYTES) &&
            set_number(router, ZMQ_SNDBUF, SOCKET_BYTES) &&
            set_number(router, ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS) &&
-           set_number(router,
-                      ZMQ_BACKLOG,
-                      backlog_for(edge->connections.slot_count)) &&
+           set_number(
+               router, ZMQ_BACKLOG, bao_doors_backlog(&edge->connections)) &&
            set_number(router, ZMQ_TCP_KEEPALIVE, 1) &&
            set_number(router, ZMQ_TCP_KEEPALIVE_IDLE, 60) &&
            set_number(router, ZMQ_TCP_KEEPALIVE_INTVL, 10) &&
@@ -234,7 +244,7 @@ static bool watch(const struct bao_edge_zmq *edge, void *socket, uint64_t of)
 }
 
 static bool open_sockets(struct bao_edge_zmq *edge,
-                         const struct bao_edge_zmq_config *config)
+                         const struct bao_edge_config *config)
 {
     int events =
         ZMQ_EVENT_LISTENING | ZMQ_EVENT_ACCEPTED | ZMQ_EVENT_DISCONNECTED;
@@ -260,11 +270,11 @@ static bool open_listener(struct bao_edge_zmq *edge,
                           const char *url,
                           struct bao_problem *problem)
 {
-    struct bao_listener *listener = &edge->listeners[edge->listener_count];
+    struct bao_listener *listener = &edge->doors.listeners[edge->doors.count];
     size_t bytes = sizeof listener->address;
     if (!bao_listener_open(listener, url, problem))
         return false;
-    edge->listener_count++;
+    edge->doors.count++;
     /* Only where it is asked for: an IPv4 address would be shown mapped. */
     if (!set_number(edge->router, ZMQ_IPV6, strchr(url, '[') != NULL))
         return refuse_zmq(problem, "IPv6", url);
@@ -299,17 +309,7 @@ static bool open_memory(struct bao_edge_zmq *edge)
     return bao_zmq_peers_open(&edge->peers, edge->arena);
 }
 
-/* As many descriptors as the system lets us have. */
-static void raise_limit(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
-static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
+static struct bao_edge_zmq *make(const struct bao_edge_config *config)
 {
     struct bao_edge_zmq *edge = calloc(1, sizeof *edge);
     uint64_t hello_ms = config->hello_ms != 0 ? config->hello_ms : HELLO_MS;
@@ -321,7 +321,7 @@ static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
     bao_list_init(&edge->parked);
     bao_list_init(&edge->writable);
     edge->epoll = epoll_create1(EPOLL_CLOEXEC);
-    raise_limit();
+    bao_doors_raise_limit();
     struct bao_connections_config connections = {
         .open_max = config->clients_max,
         .open_address_max = config->clients_address_max,
@@ -335,41 +335,19 @@ static struct bao_edge_zmq *make(const struct bao_edge_zmq_config *config)
     connections.arena = edge->arena;
     if (!good ||
         bao_connections_open(&edge->connections, &connections) != BAOZI_OK) {
-        bao_edge_zmq_close(&edge->edge, 0);
+        edge_end(&edge->edge, 0);
         return NULL;
     }
     return edge;
 }
 
-static void refuse_room(struct bao_problem *problem)
-{
-    *problem = (struct bao_problem){.exit_code = BAO_EXIT_IO};
-    bao_problem_what(problem, "cannot make room for connections");
-    bao_problem_why(problem, "memory or descriptors ran out");
-    bao_problem_remedy(problem, "raise the limits of this process");
-}
-
-/* All sockets are open: the rest is for connections, and for as many more as
- * may wait in each backlog. */
-static bool settle(struct bao_edge_zmq *edge)
-{
-    size_t slots = edge->connections.slot_count;
-    size_t spares = (size_t)backlog_for(slots) * edge->listener_count + 4;
-    if (spares > slots / 10)
-        spares = slots / 10;
-    if (spares > SPARES_MAX)
-        spares = SPARES_MAX;
-    return bao_connections_settle(&edge->connections, spares) == BAOZI_OK;
-}
-
-bool bao_edge_zmq_open(const struct bao_edge_zmq_config *config,
+bool bao_edge_zmq_open(const struct bao_edge_config *config,
                        struct bao_edge **edge,
                        struct bao_problem *problem)
 {
-    BAO_ASSERT(config->url_count <= BAO_LISTENERS_MAX);
     struct bao_edge_zmq *made = make(config);
     if (made == NULL) {
-        refuse_room(problem);
+        bao_doors_refuse_room(problem);
         return false;
     }
     bool good = open_sockets(made, config);
@@ -377,79 +355,14 @@ bool bao_edge_zmq_open(const struct bao_edge_zmq_config *config,
         (void)refuse_zmq(problem, "making the sockets", "");
     for (size_t i = 0; good && i < config->url_count; i++)
         good = open_listener(made, config->urls[i], problem);
-    if (good && !settle(made)) {
-        refuse_room(problem);
+    if (good && !bao_doors_settle(&made->doors, &made->connections)) {
+        bao_doors_refuse_room(problem);
         good = false;
     }
     if (!good) {
-        bao_edge_zmq_close(&made->edge, 0);
+        edge_end(&made->edge, 0);
         return false;
     }
     *edge = &made->edge;
     return true;
-}
-
-static void close_peers(struct bao_edge_zmq *edge)
-{
-    for (;;) {
-        struct bao_table_node *node = bao_table_any(&edge->peers.table);
-        if (node == NULL)
-            break;
-        struct bao_zmq_peer *peer = BAO_OF(node, struct bao_zmq_peer, node);
-        bao_edge_zmq_unpark(edge, peer);
-        if (bao_link_is_listed(&peer->closing))
-            bao_list_remove(&edge->closing, &peer->closing);
-        if (peer->pidfd >= 0)
-            (void)close(peer->pidfd);
-        bao_zmq_peers_remove(&edge->peers, peer);
-    }
-    bao_zmq_peers_close(&edge->peers);
-}
-
-void bao_edge_zmq_close(struct bao_edge *edge, int linger_ms)
-{
-    if (edge == NULL)
-        return;
-    struct bao_edge_zmq *own = bao_edge_zmq_of(edge);
-    if (own->memory != NULL) {
-        bao_edge_zmq_forget(own);
-        close_peers(own);
-        BAO_ASSERT(own->frames.taken == 0);
-    }
-    if (own->router != NULL) {
-        (void)zmq_socket_monitor(own->router, NULL, 0);
-        (void)set_number(own->router, ZMQ_LINGER, linger_ms);
-        (void)zmq_close(own->router);
-    }
-    if (own->monitor != NULL)
-        (void)zmq_close(own->monitor);
-    while (own->context != NULL && zmq_ctx_term(own->context) != 0 &&
-           errno == EINTR)
-        continue;
-    for (size_t i = 0; i < own->listener_count; i++)
-        bao_listener_close(&own->listeners[i]);
-    bao_connections_close(&own->connections);
-    if (own->memory != NULL) {
-        BAO_UNPOISON(own->memory, MEMORY_BYTES);
-        (void)munmap(own->memory, MEMORY_BYTES);
-    }
-    if (own->epoll >= 0)
-        (void)close(own->epoll);
-    free(own);
-}
-
-const char *bao_edge_zmq_address(const struct bao_edge *edge, size_t i)
-{
-    BAO_ASSERT(i < look(edge)->listener_count);
-    return look(edge)->listeners[i].address;
-}
-
-struct bao_connection_counts bao_edge_zmq_counts(const struct bao_edge *edge)
-{
-    return look(edge)->connections.counts;
-}
-
-size_t bao_edge_zmq_connections(const struct bao_edge *edge)
-{
-    return look(edge)->connections.open_count;
 }

@@ -10,7 +10,7 @@
 #include <zmq.h>
 
 #include "broker/edge_connections.h"
-#include "broker/edge_listen.h"
+#include "broker/edge_doors.h"
 #include "broker/edge_zmq.h"
 #include "broker/edge_zmq_peers.h"
 #include "broker/guard.h"
@@ -37,10 +37,8 @@ struct bao_edge_zmq {
     struct bao_list closing;  /* peers without connection, by due time */
     struct bao_list parked;   /* peers to try again: they have messages */
     struct bao_list writable; /* peers to tell of: they have none */
-    struct bao_listener listeners[BAO_LISTENERS_MAX];
-    size_t listener_count;
+    struct bao_doors doors;
     int epoll;
-    bool paused;
     uint64_t now_us;
     /* The message last received. */
     struct bao_frame *parts[BAO_PARTS_MAX];

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "broker/config.h"
-#include "broker/edge_zmq.h"
+#include "broker/edge_open.h"
 #include "broker/loop.h"
 #include "common/poison.h"
 #include "common/random.h"
@@ -175,7 +175,8 @@ static bool open_guard(struct broker *broker)
 static bool open_edge(struct broker *broker, int *exit_code)
 {
     struct bao_problem problem;
-    struct bao_edge_zmq_config config = {
+    struct bao_edge_config config = {
+        .kind = broker->config.edge,
         .urls = broker->config.urls,
         .url_count = broker->config.url_count,
         .clients_max = broker->config.clients_max,
@@ -184,7 +185,7 @@ static bool open_edge(struct broker *broker, int *exit_code)
         .users = broker->config.users,
         .guard = broker->guard,
     };
-    if (bao_edge_zmq_open(&config, &broker->edge, &problem))
+    if (bao_edge_open(&config, &broker->edge, &problem))
         return true;
     *exit_code = bao_problem_print(&problem, PROGRAM);
     return false;
@@ -252,7 +253,7 @@ static int close_broker(struct broker *broker, int exit_code)
                                  "its last write or sync failed",
                                  "look at the disk before the next start");
     bao_gateway_close(broker->gateway);
-    bao_edge_zmq_close(broker->edge, LINGER_MS);
+    bao_edge_end(broker->edge, LINGER_MS);
     bao_guard_close(broker->guard);
     bao_journal_close(&broker->journal);
     if (broker->core_memory != NULL) {
@@ -295,7 +296,7 @@ static void say_listening(const struct broker *broker)
 {
     bool json = broker->config.json;
     for (size_t i = 0; i < broker->config.url_count; i++) {
-        const char *address = bao_edge_zmq_address(broker->edge, i);
+        const char *address = bao_edge_address(broker->edge, i);
         (void)printf(json ? "{\"listening\":\"%s\"}\n" : "listening %s\n",
                      address);
         BAO_LOG(
@@ -315,7 +316,7 @@ static void say_listening(const struct broker *broker)
 
 static void say_counts(const struct broker *broker)
 {
-    struct bao_connection_counts counts = bao_edge_zmq_counts(broker->edge);
+    struct bao_connection_counts counts = bao_edge_counts(broker->edge);
     struct bao_guard_counts guard = bao_guard_counts(broker->guard);
     BAO_LOG(BAO_LOG_INFO,
             bao_event("connections"),

@@ -31,7 +31,8 @@ def go_on(broker, honest):
 
 def start_honest(broker, url):
     honest = Helper("honest", url, 600, 100)
-    wait_until(lambda: broker.cli("queue", "ls").stdout.strip(),
+    wait_until(lambda: f"honest-{honest.pid}" in
+               broker.cli("queue", "ls").stdout,
                what="the honest client is there")
     go_on(broker, honest)
     return honest
