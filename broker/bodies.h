@@ -19,8 +19,15 @@
  * stays in memory, and the bytes are read when a reply needs them. A checksum
  * that is kept here, not beside the bytes, tells whether the right ones came.
  *
+ * Payloads lie side by side, up to 64 of them on a tray (bodies_tray.h), so
+ * that one of 100 bytes costs 106 in memory, and 114 if it has an address too.
+ * What dies leaves a hole until half of its tray is holes; large ones and
+ * results lie alone.
+ *
  * The memory is one reserved range; pages are touched as they are used and
- * given back when everything has been dropped after a peak.
+ * given back when everything has been dropped after a peak. The range should
+ * be twice the bytes that the core may let in, and more: holes, open trays
+ * and what replies keep are beyond the core's ledger.
  */
 #ifndef BAO_BODIES_H
 #define BAO_BODIES_H
@@ -31,15 +38,17 @@
 
 struct bao_bodies;
 
-/* A stored body, counted by its holders. */
+/* Bytes of one payload or of many, counted by those who need them. */
+struct bao_chunk;
+
+/* A stored body, as find() sees it. */
 struct bao_payload {
-    struct bao_frame *frame; /* its bytes, or NULL: they follow */
+    struct bao_chunk *chunk; /* has its bytes; NULL = the log alone has them */
+    const uint8_t *data;     /* in the chunk */
     uint64_t address;        /* in the log; 0 = it is not there */
-    uint32_t references;
     uint32_t bytes;
     uint32_t crc; /* of its bytes, if it is in the log */
     bool result;  /* of a done item, no longer its body */
-    bool cold;    /* its bytes are in the log only */
 };
 
 /* Reserves `bytes` of address space (at least 1 MiB). OK | NO_MEMORY */
@@ -59,18 +68,21 @@ void bao_bodies_store(struct bao_bodies *bodies,
                       const struct bao_holds *holds);
 void bao_bodies_drop(struct bao_bodies *bodies, const struct bao_fact *fact);
 
-/* The body (or result) of an item, or NULL if it has none or is gone. Lent
- * until it is dropped; bao_bodies_keep() keeps it longer. */
-struct bao_payload *bao_bodies_find(struct bao_bodies *bodies, uint64_t id);
+/* The body (or result) of an item; false if it has none or is gone. Lent until
+ * anything is stored or dropped; bao_bodies_keep() keeps it longer. */
+bool bao_bodies_find(struct bao_bodies *bodies,
+                     uint64_t id,
+                     struct bao_payload *payload);
 
-/* A cold one is read; NULL if the log has other bytes there, or none: then
- * bao_bodies_damage() says what is wrong. */
-struct bao_payload *bao_bodies_keep(struct bao_bodies *bodies,
-                                    struct bao_payload *payload);
-void bao_bodies_give(struct bao_bodies *bodies, struct bao_payload *payload);
+/* Counts one more who needs the bytes of a payload that was just found; a cold
+ * one is read. False if the log has other bytes there, or none: then
+ * bao_bodies_damage() says what is wrong. The chunk is given back later. */
+bool bao_bodies_keep(struct bao_bodies *bodies, struct bao_payload *payload);
+void bao_bodies_give(struct bao_bodies *bodies, struct bao_chunk *chunk);
 
-/* Its bytes, lent as long as it is kept. */
-struct bao_span bao_payload_bytes(const struct bao_payload *payload);
+/* The received frame that the bytes of a chunk are, or NULL; lent as long as
+ * it is kept. */
+struct bao_frame *bao_chunk_frame(const struct bao_chunk *chunk);
 
 /* Once a turn, after the journal was written: makes cold what came beyond the
  * limit, drops at most BAO_STEP_ITEMS_MAX bodies of deleted queues and
@@ -121,5 +133,8 @@ const char *bao_bodies_damage(const struct bao_bodies *bodies,
 /* Bytes in use, overhead included, and bodies stored. */
 size_t bao_bodies_used(const struct bao_bodies *bodies);
 uint64_t bao_bodies_count(const struct bao_bodies *bodies);
+
+/* Asserts every invariant by recounting everything: for tests. */
+void bao_bodies_check(const struct bao_bodies *bodies);
 
 #endif

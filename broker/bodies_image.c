@@ -13,13 +13,6 @@
 
 #define RECORD_MAX 40u
 
-static uint64_t last_number(const struct bao_bodies_queue *queue)
-{
-    struct bao_tree_entry entry =
-        bao_tree_last(&queue->items, BAO_TREE_ANY, UINT64_MAX);
-    return entry.value == NULL ? 0 : entry.key;
-}
-
 static struct bao_bodies_queue *queue_of(struct bao_link *link)
 {
     return link == NULL ? NULL : BAO_OF(link, struct bao_bodies_queue, here);
@@ -32,7 +25,7 @@ void bao_bodies_image_begin(struct bao_bodies *bodies)
     bodies->image_next = 0;
     for (; link != NULL; link = bao_list_next(&bodies->here, link)) {
         struct bao_bodies_queue *queue = queue_of(link);
-        queue->image_last = last_number(queue);
+        queue->image_last = bao_spot_last(queue);
     }
 }
 
@@ -48,21 +41,23 @@ void bao_bodies_image_skip(struct bao_bodies *bodies)
     bodies->image_next = 0;
 }
 
-/* The next payload of the queues that the image has; NULL behind the last. */
-static const struct bao_payload *next(struct bao_bodies *bodies, uint64_t *id)
+/* The next payload of the queues that the image has; false behind the last. */
+static bool
+next(struct bao_bodies *bodies, uint64_t *id, struct bao_payload *payload)
 {
     while (bodies->image_at != NULL) {
-        const struct bao_bodies_queue *queue = bodies->image_at;
-        struct bao_tree_entry entry =
-            bao_tree_first(&queue->items, BAO_TREE_ANY, bodies->image_next);
-        if (entry.value != NULL && entry.key <= queue->image_last) {
-            bodies->image_next = entry.key + 1;
-            *id = queue->incarnation << BAO_ID_SHIFT | entry.key;
-            return entry.value;
+        struct bao_bodies_queue *queue = bodies->image_at;
+        struct bao_spot spot;
+        if (bao_spot_first(queue, bodies->image_next, &spot) &&
+            spot.number <= queue->image_last) {
+            bodies->image_next = spot.number + 1;
+            *id = queue->incarnation << BAO_ID_SHIFT | spot.number;
+            bao_spot_look(&spot, payload);
+            return true;
         }
         bao_bodies_image_skip(bodies);
     }
-    return NULL;
+    return false;
 }
 
 size_t bao_bodies_image_next(struct bao_bodies *bodies,
@@ -74,16 +69,15 @@ size_t bao_bodies_image_next(struct bao_bodies *bodies,
     uint64_t before = 0;
     while (items-- > 0 && (size_t)(packer.end - packer.at) >= RECORD_MAX) {
         uint64_t id = 0;
-        const struct bao_payload *payload = next(bodies, &id);
-        if (payload == NULL)
+        struct bao_payload payload;
+        if (!next(bodies, &id, &payload))
             break;
-        if (payload->address == 0)
+        if (payload.address == 0)
             continue; /* of a memory queue */
         bao_pack_number(&packer, bao_zigzag(id - before));
-        bao_pack_number(&packer, payload->address);
-        bao_pack_number(&packer,
-                        (uint64_t)payload->bytes << 1 | payload->result);
-        bao_pack_number(&packer, payload->crc);
+        bao_pack_number(&packer, payload.address);
+        bao_pack_number(&packer, (uint64_t)payload.bytes << 1 | payload.result);
+        bao_pack_number(&packer, payload.crc);
         before = id;
     }
     BAO_ASSERT(!packer.full);
@@ -101,13 +95,14 @@ bool bao_bodies_image_load(struct bao_bodies *bodies, struct bao_span piece)
         const uint64_t size =
             bao_unpack_most(&in, (uint64_t)BAO_ITEM_BYTES_MAX << 1 | 1);
         const uint64_t crc = bao_unpack_most(&in, UINT32_MAX);
-        if (in.bad || address == 0 || bao_bodies_find(bodies, id) != NULL)
+        struct bao_spot spot;
+        if (in.bad || address == 0 || bao_spot_find(bodies, id, &spot))
             return false;
-        struct bao_payload *cold =
-            bao_bodies_cold_new(bodies, address, (uint32_t)(size >> 1));
-        cold->result = (size & 1) != 0;
-        cold->crc = (uint32_t)crc;
-        bao_bodies_put(bodies, id, cold);
+        const struct bao_payload cold = {.address = address,
+                                         .bytes = (uint32_t)(size >> 1),
+                                         .crc = (uint32_t)crc,
+                                         .result = (size & 1) != 0};
+        bao_bodies_put_cold(bodies, id, &cold);
     }
     return !in.bad;
 }

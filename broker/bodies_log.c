@@ -1,8 +1,11 @@
 /*
  * bodies_log.c - payloads in the log: cold ones, recovery, compaction.
  *
+ * What came beyond the limit is cooled tray by tray, so what lies beside it is
+ * cold too.
+ *
  * Invariant: hot_bytes is the sum of those that have an address and are not
- * cold; a cold payload has no bytes behind it and no frame.
+ * cold; a cold payload has no chunk.
  */
 #include <stdlib.h>
 
@@ -46,31 +49,21 @@ void bao_bodies_note_hot(struct bao_bodies *bodies, uint64_t id, size_t bytes)
         note_fresh(bodies, id);
 }
 
-struct bao_payload *
-bao_bodies_cold_new(struct bao_bodies *bodies, uint64_t address, uint32_t bytes)
-{
-    struct bao_payload *cold = bao_payload_new(bodies, 0);
-    cold->address = address;
-    cold->bytes = bytes;
-    cold->cold = true;
-    return cold;
-}
-
 static void make_cold(struct bao_bodies *bodies, uint64_t id)
 {
-    struct bao_payload *payload = bao_bodies_find(bodies, id);
-    if (payload == NULL || payload->cold || payload->references > 1 ||
-        payload->address == 0)
+    struct bao_spot spot;
+    if (!bao_spot_find(bodies, id, &spot))
         return;
-    (void)bao_bodies_take(bodies, id);
-    struct bao_payload *cold =
-        bao_bodies_cold_new(bodies, payload->address, payload->bytes);
-    cold->crc = payload->crc;
-    cold->result = payload->result;
-    bodies->hot_bytes -= payload->bytes;
-    bao_frame_release(payload->frame);
-    bao_arena_give(bodies->arena, payload);
-    bao_bodies_put(bodies, id, cold);
+    struct bao_alone *alone = spot.alone;
+    if (spot.tray != NULL) {
+        bodies->hot_bytes -= bao_tray_cool(bodies, spot.tray);
+        return;
+    }
+    if (alone->chunk == NULL || alone->address == 0)
+        return;
+    bodies->hot_bytes -= alone->bytes;
+    bao_chunk_drop(bodies, alone->chunk);
+    alone->chunk = NULL;
 }
 
 void bao_bodies_cool(struct bao_bodies *bodies)
@@ -98,17 +91,23 @@ static bool read_payload(struct bao_bodies *bodies,
     return false;
 }
 
-struct bao_payload *bao_bodies_load(struct bao_bodies *bodies,
-                                    const struct bao_payload *payload)
+bool bao_bodies_keep(struct bao_bodies *bodies, struct bao_payload *payload)
 {
-    struct bao_payload *loaded = bao_payload_new(bodies, payload->bytes);
-    loaded->bytes = payload->bytes;
-    loaded->result = payload->result;
-    /* No address: it is the reader's own copy, and counts in nothing. */
-    if (read_payload(bodies, payload, loaded + 1))
-        return loaded;
-    bao_arena_give(bodies->arena, loaded);
-    return NULL;
+    if (payload->chunk != NULL) {
+        payload->chunk->references++;
+        bodies->kept++;
+        return true;
+    }
+    /* A copy with its bytes, which is the reader's alone. */
+    struct bao_chunk *chunk = bao_chunk_new(bodies, payload->bytes);
+    if (!read_payload(bodies, payload, bao_chunk_bytes(chunk))) {
+        bao_chunk_drop(bodies, chunk);
+        return false;
+    }
+    payload->chunk = chunk;
+    payload->data = bao_chunk_bytes(chunk);
+    bodies->kept++;
+    return true;
 }
 
 const char *bao_bodies_damage(const struct bao_bodies *bodies,
@@ -124,31 +123,23 @@ const char *bao_bodies_damage(const struct bao_bodies *bodies,
 
 /* Until the turn is written its bytes are nowhere but here: a cold one is hot
  * for so long. */
-void bao_bodies_readdress(struct bao_bodies *bodies, uint64_t id)
+void bao_bodies_readdress(struct bao_bodies *bodies,
+                          uint64_t id,
+                          struct bao_payload *payload)
 {
-    struct bao_payload *payload = bao_bodies_find(bodies, id);
-    struct bao_payload *kept = bao_bodies_keep(bodies, payload);
-    if (kept == NULL) {
+    if (payload->chunk == NULL) {
         bodies->damaged_id = id;
         bodies->journal->failed = true;
+        bao_bodies_put_cold(bodies, id, payload);
         return;
     }
     bao_journal_drop(bodies->journal, payload->address, payload->bytes);
-    const uint64_t address = bao_journal_copy(
-        bodies->journal, id, payload->result, bao_payload_bytes(kept));
-    if (kept == payload) {
-        payload->address = address;
-        bao_bodies_give(bodies, kept);
-        return;
-    }
-    bodies->kept--; /* it is the tree's from here on */
-    kept->crc = payload->crc;
-    kept->address = address;
-    (void)bao_bodies_take(bodies, id);
-    bao_arena_give(bodies->arena, payload);
-    bao_bodies_put(bodies, id, kept);
-    bodies->hot_bytes += address == 0 ? 0 : kept->bytes;
-    note_fresh(bodies, id);
+    payload->address =
+        bao_journal_copy(bodies->journal,
+                         id,
+                         payload->result,
+                         bao_span_of(payload->data, payload->bytes));
+    bao_bodies_put(bodies, id, payload);
 }
 
 /* Copies the bytes at `address` if they are the payload of `id`. */
@@ -158,15 +149,18 @@ static void move_one(struct bao_bodies *bodies,
                      struct bao_span bytes,
                      uint64_t address)
 {
-    struct bao_payload *payload = bao_bodies_find(bodies, id);
-    if (payload == NULL || payload->result != result ||
-        payload->address != address)
+    struct bao_spot spot;
+    struct bao_payload payload;
+    if (!bao_spot_find(bodies, id, &spot))
         return;
-    BAO_ASSERT(payload->bytes == bytes.bytes);
+    bao_spot_look(&spot, &payload);
+    if (payload.result != result || payload.address != address)
+        return;
+    BAO_ASSERT(payload.bytes == bytes.bytes);
     const uint64_t place = bao_journal_copy(bodies->journal, id, result, bytes);
     if (place == 0)
         return; /* the log failed */
-    payload->address = place;
+    bao_spot_move(bodies, &spot, place, payload.crc);
     bao_log_live(bodies->journal->log, address, -(int64_t)bytes.bytes);
 }
 
@@ -235,12 +229,28 @@ void bao_bodies_move(struct bao_bodies *bodies,
 
 static void recover_one(struct bao_bodies *bodies, const struct found *found)
 {
-    struct bao_payload *cold = bao_bodies_cold_new(
-        bodies, found->address, (uint32_t)found->bytes.bytes);
-    cold->result = found->result;
+    struct bao_payload payload = {.address = found->address,
+                                  .bytes = (uint32_t)found->bytes.bytes,
+                                  .result = found->result};
     if (found->bytes.data != NULL)
-        cold->crc = bao_crc32c(0, found->bytes.data, found->bytes.bytes);
-    bao_bodies_put(bodies, found->id, cold);
+        payload.crc = bao_crc32c(0, found->bytes.data, found->bytes.bytes);
+    bao_bodies_put_cold(bodies, found->id, &payload);
+}
+
+static void recover_redriven(struct bao_bodies *bodies,
+                             const struct bao_fact *fact)
+{
+    struct bao_spot spot;
+    /* A checkpoint may have been written when it was redriven already; a COPY
+     * follows, and says where it lies. */
+    struct bao_payload payload = {.bytes = fact->items[0].body.bytes};
+    if (bao_spot_find(bodies, fact->origin, &spot)) {
+        struct bao_death death;
+        bao_spot_look(&spot, &payload);
+        bao_spot_end(bodies, &spot, &death);
+    }
+    if (payload.bytes > 0)
+        bao_bodies_put_cold(bodies, fact->first_id, &payload);
 }
 
 void bao_bodies_recover(struct bao_bodies *bodies,
@@ -249,15 +259,8 @@ void bao_bodies_recover(struct bao_bodies *bodies,
                         uint64_t address)
 {
     BAO_ASSERT(bodies->journal == NULL);
-    if (fact->kind == BAO_FACT_ITEM_PUT && fact->origin != 0) {
-        struct bao_payload *payload = bao_bodies_take(bodies, fact->origin);
-        /* A checkpoint may have been written when it was redriven already; a
-         * COPY follows, and says where it lies. */
-        if (payload == NULL && fact->items[0].body.bytes > 0)
-            payload = bao_bodies_cold_new(bodies, 0, fact->items[0].body.bytes);
-        if (payload != NULL)
-            bao_bodies_put(bodies, fact->first_id, payload);
-    }
+    if (fact->kind == BAO_FACT_ITEM_PUT && fact->origin != 0)
+        recover_redriven(bodies, fact);
     for (uint32_t i = 0; i < found_most(fact); i++) {
         struct found found;
         if (!found_at(fact, record, address, i, &found))
@@ -275,28 +278,30 @@ void bao_bodies_recover_copy(struct bao_bodies *bodies,
                              struct bao_span bytes,
                              uint64_t address)
 {
-    struct bao_payload *payload = bao_bodies_find(bodies, id);
-    if (payload == NULL || payload->result != result ||
-        payload->bytes != bytes.bytes)
+    struct bao_spot spot;
+    struct bao_payload payload;
+    if (!bao_spot_find(bodies, id, &spot))
+        return;
+    bao_spot_look(&spot, &payload);
+    if (payload.result != result || payload.bytes != bytes.bytes)
         return; /* it was settled before it was copied */
-    payload->address = address;
-    payload->crc = bao_crc32c(0, bytes.data, bytes.bytes);
+    bao_spot_move(
+        bodies, &spot, address, bao_crc32c(0, bytes.data, bytes.bytes));
 }
 
 static bool count_queue(struct bao_bodies_queue *queue, struct bao_log *log)
 {
+    struct bao_spot spot;
+    struct bao_payload payload;
     uint64_t from = 0;
-    for (;;) {
-        struct bao_tree_entry entry =
-            bao_tree_first(&queue->items, BAO_TREE_ANY, from);
-        const struct bao_payload *payload = entry.value;
-        if (payload == NULL)
-            return true;
-        if (payload->address == 0)
+    while (bao_spot_first(queue, from, &spot)) {
+        bao_spot_look(&spot, &payload);
+        if (payload.address == 0)
             return false;
-        bao_log_live(log, payload->address, payload->bytes);
-        from = entry.key + 1;
+        bao_log_live(log, payload.address, payload.bytes);
+        from = spot.number + 1;
     }
+    return true;
 }
 
 bool bao_bodies_count_live(struct bao_bodies *bodies, struct bao_log *log)

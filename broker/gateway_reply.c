@@ -75,19 +75,22 @@ static bool keep_bodies(struct bao_gateway *gateway,
         uint32_t length = bao_load32(gateway->lengths + 4 * i);
         if (length == 0)
             continue;
-        struct bao_payload *payload = bao_bodies_find(
+        struct bao_payload payload;
+        const bool found = bao_bodies_find(
             gateway->bodies,
-            id_at(operation, BAO_PLANTED(BODY_MIXED) ? count - 1 - i : i));
+            id_at(operation, BAO_PLANTED(BODY_MIXED) ? count - 1 - i : i),
+            &payload);
         /* The core counts what the bodies keep: they never disagree. */
-        BAO_ASSERT(payload != NULL);
-        BAO_ASSERT(payload->bytes == (length & ~BAO_BIG_BIT));
-        payload = bao_bodies_keep(gateway->bodies, payload);
-        if (payload == NULL) {
+        BAO_ASSERT(found);
+        BAO_ASSERT(payload.bytes == (length & ~BAO_BIG_BIT));
+        if (!bao_bodies_keep(gateway->bodies, &payload)) {
             tell_damage(gateway, id_at(operation, i));
             return false;
         }
         *body++ = (struct bao_reply_body){
-            .payload = payload,
+            .chunk = payload.chunk,
+            .data = payload.data,
+            .bytes = payload.bytes,
             .big = (length & BAO_BIG_BIT) != 0,
         };
     }

@@ -49,8 +49,8 @@ static void add(struct bao_gateway *gateway,
     gathering->small_bytes += reply->small_bytes;
     for (uint32_t i = 0; i < reply->body_count; i++) {
         struct bao_piece piece = {
-            .bytes = bao_payload_bytes(bodies[i].payload),
-            .frame = bodies[i].big ? bodies[i].payload->frame : NULL,
+            .bytes = bao_span_of(bodies[i].data, bodies[i].bytes),
+            .frame = bodies[i].big ? bao_chunk_frame(bodies[i].chunk) : NULL,
         };
         if (bodies[i].big)
             gateway->big[gathering->big++] = piece;

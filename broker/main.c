@@ -151,7 +151,8 @@ static bool open_gateway(struct broker *broker)
         .core = broker->core,
         .journal = &broker->journal,
         .memory_bytes = (size_t)(limit / 8) + GATEWAY_LEAST,
-        .bodies_bytes = (size_t)limit,
+        /* Of address space: see bodies.h. */
+        .bodies_bytes = 2 * (size_t)limit,
         .hold_bytes = (size_t)(limit / 8),
         .outbox_bytes = (size_t)(limit / 8),
     };

@@ -207,8 +207,8 @@ void bao_reply_free(struct bao_outbox *outbox, struct bao_reply *reply)
     struct bao_outbox_peer *peer = reply->peer;
     struct bao_reply_body *bodies = bao_reply_bodies(reply);
     for (uint32_t i = 0; i < reply->body_count; i++) {
-        if (bodies[i].payload != NULL)
-            bao_bodies_give(outbox->bodies, bodies[i].payload);
+        if (bodies[i].chunk != NULL)
+            bao_bodies_give(outbox->bodies, bodies[i].chunk);
     }
     if (peer != NULL) {
         bool waits = bao_link_is_listed(&reply->held);

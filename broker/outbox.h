@@ -30,8 +30,10 @@
 
 /* One body of a reply, in the order of its lengths. */
 struct bao_reply_body {
-    struct bao_payload *payload; /* the outbox keeps one reference */
-    bool big;                    /* travels as a frame of its own */
+    struct bao_chunk *chunk; /* that has it: the outbox counts in it */
+    const uint8_t *data;
+    uint32_t bytes;
+    bool big; /* travels as a frame of its own */
 };
 
 struct bao_outbox_peer;

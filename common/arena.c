@@ -205,14 +205,18 @@ struct bao_arena *bao_arena_init(void *memory, size_t bytes)
     return arena;
 }
 
+/* What a taken block must have for `bytes`. */
+static uint64_t size_for(size_t bytes)
+{
+    const uint64_t size = (bytes + WORD + ALIGN - 1) / ALIGN * ALIGN;
+    return size < BLOCK_MIN ? BLOCK_MIN : size;
+}
+
 void *bao_arena_take(struct bao_arena *arena, size_t bytes)
 {
     if (bytes > arena->capacity)
         return NULL;
-    uint64_t size = (bytes + WORD + ALIGN - 1) / ALIGN * ALIGN;
-    if (size < BLOCK_MIN)
-        size = BLOCK_MIN;
-
+    const uint64_t size = size_for(bytes);
     struct block *block = find_block(arena, size);
     if (block == NULL)
         return NULL;
@@ -264,6 +268,59 @@ void bao_arena_give(struct bao_arena *arena, void *payload)
     }
     list_block(arena, block);
     poison(first, last);
+}
+
+/* Cuts a taken block to `size`; the rest joins a free neighbour behind it. */
+static void cut(struct bao_arena *arena, struct block *block, uint64_t size)
+{
+    const uint64_t rest = block_size(block) - size;
+    if (rest < BLOCK_MIN)
+        return;
+    uint8_t *last = (uint8_t *)block + block_size(block) - WORD;
+    struct block *next = block_next(block);
+    block->size = size | (block->size & FLAGS);
+    struct block *tail = block_next(block);
+    tail->size = rest;
+    arena->used -= rest;
+    if ((next->size & FREE) != 0) {
+        unlist_block(arena, next);
+        tail->size += block_size(next);
+        last = after_links(next);
+    }
+    list_block(arena, tail);
+    poison(after_links(tail), last);
+}
+
+void bao_arena_trim(struct bao_arena *arena, void *payload, size_t bytes)
+{
+    struct block *block = (struct block *)(void *)((uint8_t *)payload - WORD);
+    BAO_ASSERT((block->size & FREE) == 0);
+    BAO_ASSERT(block_size(block) >= size_for(bytes));
+    cut(arena, block, size_for(bytes));
+}
+
+bool bao_arena_extend(struct bao_arena *arena, void *payload, size_t bytes)
+{
+    struct block *block = (struct block *)(void *)((uint8_t *)payload - WORD);
+    struct block *next = block_next(block);
+    if (bytes > arena->capacity)
+        return false;
+    const uint64_t size = size_for(bytes);
+    BAO_ASSERT((block->size & FREE) == 0);
+    if (block_size(block) >= size)
+        return true;
+    if ((next->size & FREE) == 0 || block_size(block) + block_size(next) < size)
+        return false;
+    const uint64_t more = block_size(next);
+    unlist_block(arena, next);
+    block->size += more;
+    arena->used += more;
+    /* What is taken, and the head of what is cut off behind it. */
+    const uint64_t taken = size - (block_size(block) - more);
+    const uint64_t clean = taken + sizeof(struct block);
+    BAO_UNPOISON(next, clean < more ? clean : more);
+    cut(arena, block, size);
+    return true;
 }
 
 size_t bao_arena_used(const struct bao_arena *arena)

@@ -25,6 +25,13 @@ void *bao_arena_take(struct bao_arena *arena, size_t bytes);
 /* Gives a block back; NULL is allowed. */
 void bao_arena_give(struct bao_arena *arena, void *payload);
 
+/* Shortens a block to `bytes`, where it lies; what is behind is free. */
+void bao_arena_trim(struct bao_arena *arena, void *payload, size_t bytes);
+
+/* Lengthens a block to `bytes`, where it lies, if what is behind it is free.
+ * False if it is not: then nothing changed. */
+bool bao_arena_extend(struct bao_arena *arena, void *payload, size_t bytes);
+
 /* Bytes in blocks that are taken, their overhead included. */
 size_t bao_arena_used(const struct bao_arena *arena);
 

@@ -233,6 +233,15 @@ void *bao_tree_find(const struct bao_tree *tree, uint64_t key)
     return place == NULL ? NULL : *place;
 }
 
+void bao_tree_replace(const struct bao_tree *tree, uint64_t key, void *value)
+{
+    struct path path;
+    void **place = find(tree, key, &path);
+    BAO_ASSERT(place != NULL);
+    BAO_ASSERT(value != NULL);
+    *place = value;
+}
+
 /* Says from `level` up that `key` no longer has this colour. */
 static void uncolour_path(const struct bao_tree *tree,
                           uint64_t key,

@@ -46,6 +46,8 @@ bool bao_tree_put(struct bao_tree *tree,
                   unsigned colour);
 /* The value of `key`, or NULL. */
 void *bao_tree_find(const struct bao_tree *tree, uint64_t key);
+/* Gives a key that is there another value, not NULL. */
+void bao_tree_replace(const struct bao_tree *tree, uint64_t key, void *value);
 /* Takes a key that is there out. */
 void bao_tree_remove(struct bao_tree *tree, uint64_t key);
 /* Changes the colour of a key that is there. */

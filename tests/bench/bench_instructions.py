@@ -36,6 +36,12 @@ PATHS = {
         "bench_wire", ("fixed", "done"), 2000, 64),
     "wire: DELIVER of 64, written and read": (
         "bench_wire", ("fixed", "deliver"), 2000, 64),
+    "payloads: put, lend, drop; 1 at a time": (
+        "bench_bodies", ("fixed", "memory", "1"), 3000, 1),
+    "payloads: put, lend, drop; 64 at a time": (
+        "bench_bodies", ("fixed", "memory", "64"), 100, 64),
+    "payloads: the same over a log; 64 at a time": (
+        "bench_bodies", ("fixed", "log", "64"), 100, 64),
 }
 
 

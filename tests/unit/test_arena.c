@@ -33,6 +33,44 @@ static size_t random_size(void)
     }
 }
 
+/* Shorter always, longer if there is room behind it. */
+static void resize(struct bao_arena *arena, struct block *block)
+{
+    const size_t before = bao_arena_used(arena);
+    const size_t bytes = model_random(2 * block->bytes + 1);
+    check_fill(block);
+    if (bytes <= block->bytes) {
+        bao_arena_trim(arena, block->at, bytes);
+        assert_true(bao_arena_used(arena) <= before);
+    } else if (!bao_arena_extend(arena, block->at, bytes)) {
+        assert_int_equal(bao_arena_used(arena), before);
+        return;
+    }
+    block->bytes = bytes;
+    memset(block->at, block->fill, bytes);
+}
+
+static void test_arena__lengthens_into_what_is_free_behind(void **state)
+{
+    (void)state;
+    void *memory;
+    struct bao_arena *arena = model_arena(&memory, 64 * 1024);
+    void *first = bao_arena_take(arena, 1000);
+    void *second = bao_arena_take(arena, 1000);
+    assert_false(bao_arena_extend(arena, first, 1100));
+    bao_arena_trim(arena, second, 100);
+    assert_true(bao_arena_extend(arena, second, 5000));
+    bao_arena_give(arena, second);
+    bao_arena_check(arena);
+    const size_t used = bao_arena_used(arena);
+    assert_true(bao_arena_extend(arena, first, 2000));
+    assert_int_equal(bao_arena_used(arena), used + 1008);
+    assert_false(bao_arena_extend(arena, first, 64 * 1024));
+    assert_false(bao_arena_extend(arena, first, SIZE_MAX));
+    bao_arena_give(arena, first);
+    model_arena_end(arena, memory);
+}
+
 static void run_model(uint64_t seed)
 {
     static struct block blocks[BLOCKS];
@@ -54,6 +92,8 @@ static void run_model(uint64_t seed)
                 assert_true(bao_arena_used(arena) >= before + block->bytes);
                 memset(block->at, block->fill, block->bytes);
             }
+        } else if (model_random(3) == 0) {
+            resize(arena, block);
         } else {
             check_fill(block);
             bao_arena_give(arena, block->at);
@@ -166,6 +206,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_arena__agrees_with_a_naive_model),
+        cmocka_unit_test(test_arena__lengthens_into_what_is_free_behind),
         cmocka_unit_test(test_arena__merges_neighbours_at_once),
         cmocka_unit_test(test_arena__refuses_what_can_never_fit),
         cmocka_unit_test(test_arena__does_not_touch_what_it_does_not_use),
