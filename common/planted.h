@@ -49,6 +49,7 @@
     X(DUPLICATE_EARLY, "a duplicate is told before the first is synced") \
     X(EPOCH_KEPT, "a start goes on with the tokens of the last one")     \
     X(WINDOW_LOST, "after a start a repeated request is a new one")      \
+    X(REDRIVE_ANEW, "after a start a redrive begins anew")               \
     X(KEYS_LOST, "after a start dedup keys are not looked up")           \
     X(REPLAY_COUNTS, "what is replayed as done counts twice")            \
     X(BATCH_SKIPPED, "the end of a full segment is not synced")

@@ -283,6 +283,15 @@ static void check_window(const struct bao_core *core,
             waiting += request->count;
         }
     }
+    struct bao_link *link = bao_list_first(&session->progresses);
+    for (; link != NULL; link = bao_list_next(&session->progresses, link)) {
+        const struct bao_progress *one =
+            BAO_OF(link, struct bao_progress, of_session);
+        request = bao_window_find(session, one->rid);
+        BAO_ASSERT(one->session == session && one->moved > 0);
+        BAO_ASSERT(request == NULL || request->waiting);
+        sums->digest += bao_digest_progress(one);
+    }
     BAO_ASSERT(answers == session->answers);
     BAO_ASSERT(waiting == session->waiting);
     BAO_ASSERT(subscriptions == session->subscriptions);

@@ -3,7 +3,7 @@
  *
  * A chore looks only at what was there when it began (`mark`), so new puts
  * lie behind it, and answers its request when it is finished. A crash forgets
- * it; the client's repeated request begins it again.
+ * it; the client's repeated request begins it again (a redrive goes on).
  */
 #include "broker/core/admin.h"
 #include "broker/core/items.h"

@@ -95,6 +95,13 @@ uint64_t bao_digest_answer(const struct bao_answer *answer)
     return bao_digest_mix(sum ^ K2);
 }
 
+uint64_t bao_digest_progress(const struct bao_progress *progress)
+{
+    uint64_t sum = progress->session->number * K3 + progress->rid * K4;
+    sum += progress->queue * K1 + progress->mark * K6 + progress->moved * K7;
+    return bao_digest_mix(sum ^ K5);
+}
+
 uint64_t bao_digest_queue(const struct bao_queue *queue)
 {
     uint64_t sum = queue->incarnation * K4 + hash_text(queue->name);

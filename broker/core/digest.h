@@ -30,6 +30,7 @@ uint64_t bao_digest_resting(uint64_t id,
                             uint32_t header_bytes);
 uint64_t bao_digest_session(const struct bao_session *session);
 uint64_t bao_digest_answer(const struct bao_answer *answer);
+uint64_t bao_digest_progress(const struct bao_progress *progress);
 uint64_t bao_digest_queue(const struct bao_queue *queue);
 uint64_t bao_digest_dedup(const struct bao_dedup *dedup);
 uint64_t bao_digest_group(const struct bao_group *group);

@@ -277,7 +277,13 @@ static void slice_sessions(struct bao_core *core)
         image->stage = BAO_IMAGE_AT_QUEUES;
         return;
     }
-    bao_image_touch_session(core, entry.value);
+    struct bao_session *session = entry.value;
+    bao_image_touch_session(core, session);
+    struct bao_link *link = bao_list_first(&session->progresses);
+    for (; link != NULL; link = bao_list_next(&session->progresses, link)) {
+        bao_image_touch_progress(core,
+                                 BAO_OF(link, struct bao_progress, of_session));
+    }
     image->number = entry.key;
     image->rid = 0;
     image->stage = BAO_IMAGE_AT_ANSWERS;

@@ -111,7 +111,8 @@ static const char *take_answer(struct bao_image_loader *loader)
     }
     const struct bao_request *before =
         bao_tree_last(&session->window, BAO_TREE_ANY, first + count - 1).value;
-    if (before != NULL && before->first + before->count > first) {
+    if ((before != NULL && before->first + before->count > first) ||
+        bao_progress_within(session, first, first + count - 1) != NULL) {
         return "two answers to one request";
     }
     struct bao_answer *answer =
@@ -127,6 +128,27 @@ static const char *take_answer(struct bao_image_loader *loader)
     if ((numbers[BAO_ANSWER_FLAGS] & BAO_ANSWER_LAST) != 0) {
         session->last_answer = answer;
     }
+    return NULL;
+}
+
+static const char *take_progress(struct bao_image_loader *loader)
+{
+    struct bao_core *core = loader->core;
+    const uint64_t *numbers = loader->past.rows[BAO_IMAGE_PROGRESS].numbers;
+    const uint64_t rid = numbers[BAO_PROGRESS_RID];
+    struct bao_session *session =
+        bao_session_of(core, numbers[BAO_PROGRESS_SESSION]);
+    if (session == NULL || rid == 0 || numbers[BAO_PROGRESS_MOVED] == 0 ||
+        numbers[BAO_PROGRESS_MARK] > BAO_N_MASK ||
+        bao_window_find(session, rid) != NULL ||
+        bao_progress_find(session, rid) != NULL) {
+        return "a redrive of no session, or that is there twice";
+    }
+    struct bao_progress *one = bao_progress_new(core, session, rid);
+    one->queue = numbers[BAO_PROGRESS_QUEUE];
+    one->mark = numbers[BAO_PROGRESS_MARK];
+    one->moved = numbers[BAO_PROGRESS_MOVED];
+    core->digest += bao_digest_progress(one);
     return NULL;
 }
 
@@ -158,6 +180,7 @@ static const char *take(struct bao_image_loader *loader,
     case BAO_IMAGE_OUTCOME: return bao_image_take_outcome(loader);
     case BAO_IMAGE_ITEM: return bao_image_take_item(loader);
     case BAO_IMAGE_END: return take_end(loader);
+    case BAO_IMAGE_PROGRESS: return take_progress(loader);
     case BAO_IMAGE_KINDS: break;
     }
     return "a kind of row that there is not";

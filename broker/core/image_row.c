@@ -19,6 +19,7 @@ static const struct shape shapes[BAO_IMAGE_KINDS] = {
     [BAO_IMAGE_OUTCOME] = {BAO_OUTCOME_NUMBERS, 1},
     [BAO_IMAGE_ITEM] = {BAO_ITEM_NUMBERS, BAO_ITEM_TEXTS},
     [BAO_IMAGE_END] = {BAO_END_NUMBERS, 0},
+    [BAO_IMAGE_PROGRESS] = {BAO_PROGRESS_NUMBERS, 0},
 };
 
 void bao_image_past_init(struct bao_image_past *past)

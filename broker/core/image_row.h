@@ -19,7 +19,7 @@
 #include "common/operation.h"
 #include "common/packed.h"
 
-#define BAO_IMAGE_VERSION 1u
+#define BAO_IMAGE_VERSION 2u /* 2: BAO_IMAGE_PROGRESS */
 
 enum bao_image_kind {
     BAO_IMAGE_CORE = 1,
@@ -32,6 +32,7 @@ enum bao_image_kind {
     BAO_IMAGE_OUTCOME,
     BAO_IMAGE_ITEM,
     BAO_IMAGE_END,
+    BAO_IMAGE_PROGRESS,
     BAO_IMAGE_KINDS
 };
 
@@ -160,6 +161,15 @@ enum {
 #define BAO_ITEM_HOLDS_KEY 0x100u
 #define BAO_LEASE_ENDS     0x100u /* it has a deadline */
 #define BAO_LEASE_ANSWERED 0x200u /* its get's answer is kept */
+
+enum {
+    BAO_PROGRESS_SESSION,
+    BAO_PROGRESS_RID,
+    BAO_PROGRESS_QUEUE,
+    BAO_PROGRESS_MARK,
+    BAO_PROGRESS_MOVED,
+    BAO_PROGRESS_NUMBERS
+};
 
 enum { BAO_END_DIGEST, BAO_END_ROWS, BAO_END_NUMBERS };
 

@@ -82,6 +82,26 @@ void bao_image_save_answer(struct bao_core *core, struct bao_answer *answer)
     bao_image_add(core, BAO_IMAGE_ANSWER);
 }
 
+void bao_image_save_progress(struct bao_core *core, struct bao_progress *one)
+{
+    struct bao_image *image = core->image;
+    uint64_t *numbers = image->row.numbers;
+    const struct bao_queue *queue = bao_queue_look(core, one->queue);
+    one->stamp = core->stamp;
+    if (queue != NULL && !queue->logged) {
+        image->partial = true;
+        return;
+    }
+    bao_image_touch_session(core, one->session);
+    numbers[BAO_PROGRESS_SESSION] = one->session->number;
+    numbers[BAO_PROGRESS_RID] = one->rid;
+    numbers[BAO_PROGRESS_QUEUE] = one->queue;
+    numbers[BAO_PROGRESS_MARK] = one->mark;
+    numbers[BAO_PROGRESS_MOVED] = one->moved;
+    image->saved += bao_digest_progress(one);
+    bao_image_add(core, BAO_IMAGE_PROGRESS);
+}
+
 /* Of a queue that is not logged: what its first facts said. */
 void bao_image_save_queue(struct bao_core *core, struct bao_queue *queue)
 {

@@ -13,6 +13,7 @@
 
 void bao_image_save_session(struct bao_core *core, struct bao_session *session);
 void bao_image_save_answer(struct bao_core *core, struct bao_answer *answer);
+void bao_image_save_progress(struct bao_core *core, struct bao_progress *one);
 void bao_image_save_queue(struct bao_core *core, struct bao_queue *queue);
 void bao_image_save_group(struct bao_core *core, struct bao_group *group);
 void bao_image_save_dedup(struct bao_core *core, struct bao_dedup *dedup);
@@ -30,6 +31,7 @@ void bao_image_save_item(struct bao_core *core, struct bao_item *item);
     }
 BAO_IMAGE_TOUCHES(session)
 BAO_IMAGE_TOUCHES(answer)
+BAO_IMAGE_TOUCHES(progress)
 BAO_IMAGE_TOUCHES(queue)
 BAO_IMAGE_TOUCHES(group)
 BAO_IMAGE_TOUCHES(dedup)

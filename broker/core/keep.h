@@ -86,6 +86,30 @@ void bao_answer_ack(struct bao_core *core,
                     uint64_t last);
 void bao_answer_drop(struct bao_core *core, struct bao_answer *answer);
 
+/* --- how far a redrive has come (SPEC S2 redrive, S3.5) ------------------ */
+
+/* One of the requests [first, last]; NULL: they moved nothing yet. */
+struct bao_progress *bao_progress_within(const struct bao_session *session,
+                                         uint64_t first,
+                                         uint64_t last);
+static inline struct bao_progress *
+bao_progress_find(const struct bao_session *session, uint64_t rid)
+{
+    return bao_progress_within(session, rid, rid);
+}
+/* One that has moved nothing; not in the digest. */
+struct bao_progress *bao_progress_new(struct bao_core *core,
+                                      struct bao_session *session,
+                                      uint64_t rid);
+/* Counts what a fact of the request has moved. */
+void bao_progress_count(struct bao_core *core, const struct bao_fact *fact);
+void bao_progress_drop(struct bao_core *core, struct bao_progress *one);
+/* Forgets those of the requests [first, last]. */
+void bao_progress_ack(struct bao_core *core,
+                      struct bao_session *session,
+                      uint64_t first,
+                      uint64_t last);
+
 static inline struct bao_answer *bao_answer_of(struct bao_request *request)
 {
     BAO_ASSERT(!request->waiting);

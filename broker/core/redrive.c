@@ -4,6 +4,10 @@
  * Each one moved is a new item with a new id and `origin`; the dead one is
  * forgotten but stays counted as dead, so counters never fall. A redrive
  * stands behind no line: where a put would have to wait, it ends.
+ *
+ * What it has moved is kept with its request until it is answered
+ * (progress.c): sent again after a start, or by a session that came back from
+ * the dead, it goes on.
  */
 #include "broker/core/admin.h"
 #include "broker/core/items.h"
@@ -13,6 +17,8 @@
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
 #include "broker/core/put.h"
+#include "broker/core/waiter.h"
+#include "common/planted.h"
 
 void bao_redrive(struct bao_core *core, const struct bao_call *call)
 {
@@ -21,7 +27,13 @@ void bao_redrive(struct bao_core *core, const struct bao_call *call)
     if (queue == NULL || bao_line_drains(core, call)) {
         return;
     }
-    if (queue->shut > 0) {
+    const struct bao_progress *before =
+        bao_progress_find(call->session, call->rid);
+    if (before != NULL && (before->queue != queue->incarnation ||
+                           (BAO_PLANTED(REDRIVE_ANEW) && core->epoch > 1))) {
+        before = NULL;
+    }
+    if (queue->shut > 0 && before == NULL) {
         bao_refuse(core,
                    call,
                    BAOZI_SHUTDOWN,
@@ -33,6 +45,11 @@ void bao_redrive(struct bao_core *core, const struct bao_call *call)
         bao_chore_new(core, call, BAO_CHORE_REDRIVE, queue);
     if (chore == NULL) {
         return;
+    }
+    if (before != NULL) {
+        BAO_MARK("a redrive goes on where it was");
+        chore->mark = before->mark;
+        chore->moved = before->moved;
     }
     chore->next_us = core->now_us;
     chore->limit = bao_has(op, BAO_BIT(LIMIT)) && op->limit > 0
@@ -152,13 +169,18 @@ static bool is_taken(const struct bao_core *core,
 }
 
 static void move(struct bao_core *core,
-                 struct bao_queue *queue,
+                 const struct bao_chore *chore,
                  const struct bao_item *item,
                  const struct bao_parked *offer)
 {
+    const struct bao_queue *queue = chore->queue;
     uint64_t *ids = bao_scratch_take(core, sizeof(*ids));
     ids[0] = item->id;
     struct bao_fact *put = bao_fact_new(core, BAO_FACT_ITEM_PUT);
+    if (chore->waiter != NULL) {
+        put->session = chore->waiter->session->number;
+        put->rid = chore->waiter->request.first;
+    }
     put->queue = queue->incarnation;
     put->count = 1;
     put->first_id = (queue->incarnation << BAO_ID_SHIFT) | (queue->last + 1);
@@ -208,7 +230,7 @@ try_move(struct bao_core *core, struct bao_chore *chore, struct bao_item *item)
         item->state != BAO_STATE_DEAD) {
         return BAOZI_OK;
     }
-    move(core, queue, item, &offer);
+    move(core, chore, item, &offer);
     chore->moved++;
     return BAOZI_OK;
 }
@@ -219,7 +241,8 @@ bool bao_redrive_run(struct bao_core *core,
 {
     bool wait = false;
     *status = BAOZI_OK;
-    while (chore->moved < chore->limit && !chore->queue->deleting) {
+    while (chore->moved < chore->limit && !chore->queue->deleting &&
+           !chore->orphan) {
         struct bao_item *item = next_dead(core, chore, &wait);
         if (item == NULL) {
             return !wait;

@@ -161,6 +161,17 @@ struct bao_answer {
     struct bao_text *extra; /* JOIN: counts, then errors; WAIT: the error */
 };
 
+/* What a redrive that is not answered has moved (progress.c). */
+struct bao_progress {
+    uint64_t rid;
+    struct bao_session *session;
+    uint64_t queue; /* incarnation */
+    uint64_t mark;  /* the last n that was there when it began */
+    uint64_t moved;
+    uint32_t stamp; /* of the last image that has it (volatile) */
+    struct bao_link of_session;
+};
+
 /* The bodies of a put that waits (volatile). */
 struct bao_parked {
     struct bao_parked *next; /* in core->unparked */
@@ -276,6 +287,7 @@ struct bao_session {
     uint32_t answers;               /* requests answered and kept */
     struct bao_list tallies;
     struct bao_list leases;
+    struct bao_list progresses; /* of redrives that are not answered */
     struct bao_timer timer;
     struct bao_link ended; /* in core->ended while DEAD */
     struct bao_link task;  /* in core->busy while it has work */
@@ -300,6 +312,7 @@ struct bao_chore {
     uint64_t moved;
     uint32_t flags;
     uint32_t limit;
+    bool orphan;      /* its session died and may ask for it again */
     uint32_t rate;    /* a second; 0 = no limit */
     uint64_t next_us; /* REDRIVE with a rate: the next one */
     struct bao_text *match;

@@ -78,7 +78,7 @@ static void batch_open(struct bao_core *core,
     struct bao_queue *queue = core->fact_queue;
     BAO_ASSERT(queue != NULL);
     *batch = (struct batch){.tally = NULL};
-    if (fact->session != 0) {
+    if (fact->session != 0 && fact->origin == 0) {
         struct bao_session *session = bao_session_of(core, fact->session);
         BAO_ASSERT(session != NULL);
         batch->tally = bao_tally_get(core, session, queue);
@@ -208,6 +208,9 @@ void bao_store_put(struct bao_core *core, const struct bao_fact *fact)
     uint64_t last = (fact->first_id & BAO_N_MASK) + fact->count - 1;
     counts_change(core, queue, &queue->last, last - queue->last);
     bao_ledger_accept(core, &queue->ledger, fact->count);
+    if (fact->origin != 0 && fact->session != 0) {
+        bao_progress_count(core, fact);
+    }
     if (fact->verb != 0) {
         bool one = (fact->flags & BAO_FLAG_ATOMIC) != 0;
         (void)bao_answer_keep(core, fact, one ? 1 : fact->count);

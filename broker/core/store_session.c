@@ -29,6 +29,7 @@ struct bao_session *bao_session_new(struct bao_core *core,
     bao_tree_init(&session->window, core->arena);
     bao_list_init(&session->tallies);
     bao_list_init(&session->leases);
+    bao_list_init(&session->progresses);
     bao_put_in_tree(core, &core->sessions, session->number, session, 0);
     bao_table_put(
         &core->by_client, &session->by_client, bao_hash_bytes(fact->client, 0));
@@ -76,6 +77,7 @@ static void session_free(struct bao_core *core, struct bao_session *session)
 {
     BAO_ASSERT(session->leases.count == 0);
     bao_image_touch_session(core, session);
+    bao_progress_ack(core, session, 0, UINT64_MAX);
     window_empty(core, session);
     tallies_detach(core, session);
     core->digest -= bao_digest_session(session);

@@ -186,6 +186,7 @@ void bao_waiter_end(struct bao_core *core, struct bao_waiter *waiter)
     case BAO_WAITER_CHORE:
         if (waiter->chore != NULL) {
             waiter->chore->waiter = NULL;
+            waiter->chore->orphan = !session->leaving;
         }
         break;
     }

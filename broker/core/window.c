@@ -226,6 +226,9 @@ void bao_answer_ack(struct bao_core *core,
                     uint64_t last)
 {
     BAO_ASSERT(first <= last);
+    if (session->progresses.count > 0) {
+        bao_progress_ack(core, session, first, last);
+    }
     struct bao_request *request = bao_window_find(session, first);
     if (request != NULL && !request->waiting && request->first < first) {
         split_after(core, bao_answer_of(request), first - 1);

@@ -221,6 +221,21 @@ static void answer(struct bao_core *core)
     image_say(core, fact);
 }
 
+/* A redrive moves one, and is not answered yet. */
+static void redrive(struct bao_core *core, uint64_t id)
+{
+    static const struct bao_put_item item = {.body = {.bytes = 0}};
+    image_say(core,
+              (struct bao_fact){.kind = BAO_FACT_ITEM_PUT,
+                                .queue = id >> BAO_ID_SHIFT,
+                                .session = 1,
+                                .rid = 1000,
+                                .count = 1,
+                                .items = &item,
+                                .first_id = ID(id >> BAO_ID_SHIFT, 6),
+                                .origin = id});
+}
+
 struct bao_core *image_core_with_everything(void)
 {
     struct bao_core *core = image_core(0);
@@ -254,6 +269,7 @@ struct bao_core *image_core_with_everything(void)
     end(core, ID(FIFO, 1), BAO_FACT_ITEM_RETURNED, BAO_CAUSE_RETRIED);
     lease(core, FIFO, (const uint64_t[]){ID(FIFO, 1)}, 1, BAO_VERB_GET);
     end(core, ID(PRIORITY, 4), BAO_FACT_ITEM_DEAD, BAO_CAUSE_REJECTED);
+    redrive(core, ID(PRIORITY, 4));
     image_say(core,
               (struct bao_fact){.kind = BAO_FACT_ITEM_TAKEN,
                                 .queue = COUNTED,

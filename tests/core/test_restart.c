@@ -260,6 +260,47 @@ test_restart__a_dead_session_is_remembered_across_a_restart(void **state)
                "[60001] p1 put buns 'b'   -> ok, item 1048578\n");
 }
 
+/* Its limit is for all of it, and its answer counts all of it; the first one
+ * that it moved is not moved again though it is dead again. */
+static void test_restart__a_redrive_goes_on_where_it_was(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' 'c' 'd' -> ok, items 1-4\n"
+               "[   0] w1 get buns 4               -> ok, item 1 'a', item 2 "
+               "'b', item 3 'c', item 4 'd', leases 1-4 until 30000\n"
+               "[   1] w1 reject 1 2 3 4           -> ok x4\n"
+               "[  10] p1 redrive buns limit 3 rate 10 #r .. waits\n"
+               "[  11] w1 get buns                 -> ok, item 5 'a', lease 5 "
+               "until 30011\n"
+               "[  12] w1 reject 5                 -> ok\n"
+               "[ 120] p1 stat buns ready dead     -> ok, ready 1, dead 3\n"
+               "[ 130] broker dies\n"
+               "[ 140] broker restarts\n"
+               "[ 150] p1 hello resume             -> ok, session 1, resumed\n"
+               "[ 150] p1 held\n"
+               "[ 151] p1 resend #r                -> ok, moved 3\n"
+               "[ 152] p1 stat buns ready dead     -> ok, ready 2, dead 2\n"
+               "[ 153] p1 resend #r                -> ok, moved 3\n"
+               "[ 154] p1 redrive buns             -> ok, moved 2\n");
+}
+
+/* Its session died: it ends; the session that comes back asks again. */
+static void test_restart__a_redrive_of_a_dead_session_waits_for_it(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' 'c'     -> ok, items 1-3\n"
+               "[   0] w1 get buns 3               -> ok, item 1 'a', item 2 "
+               "'b', item 3 'c', leases 1-3 until 30000\n"
+               "[   1] w1 reject 1 2 3             -> ok x3\n"
+               "[  10] p1 redrive buns limit 2 rate 1 #r .. waits\n"
+               "[  11] p1 crashes\n"
+               "[5000] w1 stat buns ready dead     -> ok, ready 1, dead 2\n"
+               "[5001] w1 shutdown buns            -> ok\n"
+               "[5010] p1 hello resume             -> ok, session 1, resumed\n"
+               "[5010] p1 held\n"
+               "[5011] p1 resend #r                -> ok, moved 1\n");
+}
+
 const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__counters_and_places_survive, "S4.5.a S1.s"),
     CORE_TEST(test_restart__a_start_may_count_on_from_an_earlier_one, "S1.s"),
@@ -280,5 +321,8 @@ const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__a_subscription_goes_on, "S2.j S4.5.b"),
     CORE_TEST(test_restart__a_dead_session_is_remembered_across_a_restart,
               "S7.a S3.5.b"),
+    CORE_TEST(test_restart__a_redrive_goes_on_where_it_was, "S2.r S3.5.b"),
+    CORE_TEST(test_restart__a_redrive_of_a_dead_session_waits_for_it,
+              "S2.r S3.5.b"),
     CORE_TESTS_END,
 };

@@ -40,6 +40,8 @@ void judge_readings(const struct view *view)
 struct known {
     uint64_t accepted_least;
     uint64_t accepted_most;
+    uint64_t redriven;   /* and told so */
+    uint64_t duplicates; /* each told an id that nobody else was told */
     uint64_t done_least;
     uint64_t done_most;
     uint64_t never_seen;  /* accepted, and handed out to nobody we know */
@@ -112,13 +114,23 @@ know_settle(struct known *known, const struct history_op *op, unsigned life)
     known->unseen_done += op->verb == BAO_VERB_DONE_NEXT && (counts || unknown);
 }
 
-/* One that a start of the broker interrupted begins anew when it is sent again,
- * and does not count what it had moved before. */
-static uint64_t most_redriven(const struct view *view,
-                              const struct history_op *op)
+/* However often it was sent, it moved what it was told, and never more than it
+ * asked for: a start of the broker does not make it begin anew. */
+static void know_redrive(const struct view *view,
+                         struct known *known,
+                         const struct history_op *op)
 {
-    bool anew = view->sim->disk != NULL && op->attempts > 1;
-    return op->told && op->status == BAOZI_OK && !anew ? op->told_count : 100;
+    if (!op->told || op->status != BAOZI_OK) {
+        known->accepted_most += op->limit;
+        return;
+    }
+    VIEW_CHECK(view,
+               op->told_count <= op->limit,
+               "a redrive of at most %llu moved %llu",
+               VIEW_NUMBER(op->limit),
+               VIEW_NUMBER(op->told_count));
+    known->redriven += op->told_count;
+    known->accepted_most += op->told_count;
 }
 
 static void know_ops(const struct view *view,
@@ -133,14 +145,18 @@ static void know_ops(const struct view *view,
         }
         if (op->verb == BAO_VERB_PUT) {
             know_put(known, op, life);
-            known->accepted_least += is_first_of(view, i);
+            known->duplicates += is_first_of(view, i);
         } else if (op->verb == BAO_VERB_DONE ||
                    op->verb == BAO_VERB_DONE_NEXT) {
             know_settle(known, op, life);
         } else if (op->verb == BAO_VERB_REDRIVE) {
-            known->accepted_most += most_redriven(view, op);
+            know_redrive(view, known, op);
         }
     }
+    /* A duplicate's first may be one that was redriven. */
+    known->accepted_least += known->duplicates > known->redriven
+                                 ? known->duplicates
+                                 : known->redriven;
 }
 
 static void know_items(const struct view *view,

@@ -131,10 +131,14 @@ void do_redrive(struct sim_client *client, unsigned queue)
     }
     struct sim_call *call = ask_begin(client, BAO_VERB_REDRIVE, queue);
     struct history_op op = op_of(queue);
-    BAO_SET(&call->request.operation, LIMIT, limit, sim_between(sim, 1, 4));
-    if (sim_chance(sim, 300)) {
-        BAO_SET(&call->request.operation, RATE, rate, sim_between(sim, 5, 50));
+    op.limit = sim_between(sim, 1, 4);
+    uint64_t rate = sim_chance(sim, 300) ? sim_between(sim, 5, 50) : 0;
+    if (rate == 0 && sim->disk != NULL) {
+        op.limit = 4; /* and so slow that a start comes in between */
+        rate = sim_between(sim, 1, 3);
     }
+    BAO_SET(&call->request.operation, LIMIT, limit, op.limit);
+    BAO_SET(&call->request.operation, RATE, rate, rate); /* 0: at once */
     call_submit(call, &op);
 }
 
