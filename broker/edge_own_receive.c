@@ -217,13 +217,13 @@ static enum taken take_command(struct bao_edge_own *edge,
     const struct bao_span command = arrival->partial->frame.bytes;
     enum taken taken = TAKEN_MESSAGE;
     uint8_t pong[BAO_ZMTP_PONG_BYTES_MAX];
-    bool named = false;
     if (peer->state == BAO_OWN_SAYS_READY) {
-        const char *why = bao_zmtp_check_ready(command, &named);
-        if (why == NULL && named)
+        struct bao_zmtp_socket socket;
+        const char *why = bao_zmtp_check_ready(command, &socket);
+        if (why == NULL && socket.is_named)
             why = "it chose its own routing id";
         if (why != NULL)
-            taken = refuse(edge, why, named);
+            taken = refuse(edge, why, socket.is_named);
         peer->state = BAO_OWN_TALKS;
     } else {
         size_t bytes = bao_zmtp_pong(command, pong);
@@ -282,7 +282,7 @@ static enum taken take_message(struct bao_edge_own *edge,
         if (taken != TAKEN_MESSAGE)
             return taken;
         peer->state = BAO_OWN_SAYS_READY;
-        bao_own_say(edge, peer, bao_zmtp_ready());
+        bao_own_say(edge, peer, bao_zmtp_ready_of_router());
         bao_guard_consumed(
             edge->guard, peer->descriptor, BAO_ZMTP_GREETING_BYTES);
     }

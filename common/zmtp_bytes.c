@@ -20,13 +20,21 @@ struct bao_span bao_zmtp_greeting(void)
     return bao_span_of(greeting, sizeof greeting);
 }
 
-struct bao_span bao_zmtp_ready(void)
+struct bao_span bao_zmtp_ready_of_router(void)
 {
-    static const uint8_t ready[] = {
-        FLAG_COMMAND, 28,  5,   'R', 'E', 'A', 'D', 'Y', 11, 'S', 'o', 'c',
-        'k',          'e', 't', '-', 'T', 'y', 'p', 'e', 0,  0,   0,   6,
-        'R',          'O', 'U', 'T', 'E', 'R'};
-    _Static_assert(sizeof ready == 2 + 28, "the length says the rest");
+    static const char ready[] = "\4\34\5READY\13Socket-Type\0\0\0\6ROUTER";
+    _Static_assert(sizeof ready - 1 == 2 + 28, "the length says the rest");
+    return bao_span_of(ready, sizeof ready - 1);
+}
+
+/* As libzmq's DEALER says it, with an empty routing id: the last of the four
+ * zeros of its length is the text's own. */
+struct bao_span bao_zmtp_ready_of_dealer(void)
+{
+    static const char ready[] = "\4\51\5READY"
+                                "\13Socket-Type\0\0\0\6DEALER"
+                                "\10Identity\0\0\0";
+    _Static_assert(sizeof ready == 2 + 41, "the length says the rest");
     return bao_span_of(ready, sizeof ready);
 }
 
@@ -92,16 +100,23 @@ static bool may_talk(struct bao_span type)
            bao_span_equal(type, bao_span_text("ROUTER"));
 }
 
-const char *bao_zmtp_check_ready(struct bao_span command, bool *named)
+bool bao_zmtp_is_command(struct bao_span command, const char *name)
+{
+    struct bao_span found;
+    return take_text(&command, &found) &&
+           bao_span_equal(found, bao_span_text(name));
+}
+
+const char *bao_zmtp_check_ready(struct bao_span command,
+                                 struct bao_zmtp_socket *socket)
 {
     static const char *malformed = "its READY is malformed";
     struct bao_span rest = command;
     struct bao_span name;
     struct bao_span value;
     bool typed = false;
-    *named = false;
-    if (!take_text(&rest, &name) ||
-        !bao_span_equal(name, bao_span_text("READY")))
+    *socket = (struct bao_zmtp_socket){0};
+    if (!bao_zmtp_is_command(command, "READY") || !take_text(&rest, &name))
         return "it does not say READY";
     while (rest.bytes > 0) {
         if (!take_text(&rest, &name) || !take_value(&rest, &value))
@@ -109,9 +124,11 @@ const char *bao_zmtp_check_ready(struct bao_span command, bool *named)
         if (is_named(name, "Socket-Type")) {
             if (!may_talk(value))
                 return "its socket may not talk to a broker";
+            socket->is_router = bao_span_equal(value, bao_span_text("ROUTER"));
             typed = true;
         }
-        *named = *named || (is_named(name, "Identity") && value.bytes > 0);
+        if (is_named(name, "Identity") && value.bytes > 0)
+            socket->is_named = true;
     }
     return typed ? NULL : malformed;
 }

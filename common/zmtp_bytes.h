@@ -1,5 +1,6 @@
 /*
- * zmtp_bytes.h - ZMTP 3.1, security NULL, as bytes: what the own edge speaks.
+ * zmtp_bytes.h - ZMTP 3.1, security NULL, as bytes: what the client library
+ * and the broker's own edge speak.
  *
  *     greeting (64 bytes)  both sides at once: signature, version, mechanism
  *     READY                a command each: the socket's type
@@ -21,15 +22,26 @@
 
 /* What is said to a peer: at once, and when its greeting was good. */
 struct bao_span bao_zmtp_greeting(void);
-struct bao_span bao_zmtp_ready(void);
+struct bao_span bao_zmtp_ready_of_router(void);
+struct bao_span bao_zmtp_ready_of_dealer(void);
 
 /* NULL if `bytes` of a peer's greeting are good so far, else what is wrong:
  * static. */
 const char *bao_zmtp_check_greeting(struct bao_span bytes);
 
-/* NULL if this is a READY of a socket that may talk to a ROUTER, else what is
- * wrong: static. *named: it chose a routing id. */
-const char *bao_zmtp_check_ready(struct bao_span command, bool *named);
+/* The socket that a READY is of. */
+struct bao_zmtp_socket {
+    bool is_router;
+    bool is_named; /* it chose a routing id */
+};
+
+/* NULL if this is a READY of a socket that may talk to a ROUTER (another
+ * ROUTER may), else what is wrong: static. */
+const char *bao_zmtp_check_ready(struct bao_span command,
+                                 struct bao_zmtp_socket *socket);
+
+/* True if the command has this name. */
+bool bao_zmtp_is_command(struct bao_span command, const char *name);
 
 /* What comes before the bytes of a frame. */
 struct bao_zmtp_head {

@@ -43,27 +43,29 @@ static void test_zmtp_bytes__other_greetings_are_refused(void **state)
         "it does not speak ZMTP");
 }
 
-static const char *ready(const char *bytes, size_t count, bool *named)
+static const char *
+ready(const char *bytes, size_t count, struct bao_zmtp_socket *socket)
 {
-    return bao_zmtp_check_ready(bao_span_of(bytes, count), named);
+    return bao_zmtp_check_ready(bao_span_of(bytes, count), socket);
 }
 
-#define READY(bytes) ready((bytes), sizeof(bytes) - 1, &named)
+#define READY(bytes) ready((bytes), sizeof(bytes) - 1, &socket)
 #define TYPE(name)   "\5READY\13Socket-Type\0\0\0" name
 
 static void test_zmtp_bytes__ready_names_a_socket_that_may_talk(void **state)
 {
     (void)state;
-    bool named = true;
+    struct bao_zmtp_socket socket = {.is_named = true};
     assert_null(READY(TYPE("\6DEALER")));
-    assert_false(named);
+    assert_false(socket.is_named || socket.is_router);
     assert_null(READY(TYPE("\3REQ")));
     assert_null(READY(TYPE("\6ROUTER")));
+    assert_true(socket.is_router);
     assert_null(READY("\5READY\13SOCKET-type\0\0\0\6DEALER"));
     assert_null(READY(TYPE("\6DEALER") "\10Identity\0\0\0\0"));
-    assert_false(named);
+    assert_false(socket.is_named);
     assert_null(READY(TYPE("\6DEALER") "\10identity\0\0\0\1x"));
-    assert_true(named);
+    assert_true(socket.is_named);
     assert_string_equal(READY(TYPE("\3SUB")),
                         "its socket may not talk to a broker");
     assert_string_equal(READY("\5READY"), "its READY is malformed");
@@ -75,20 +77,25 @@ static void test_zmtp_bytes__a_ready_cut_anywhere_is_malformed(void **state)
 {
     (void)state;
     static const char whole[] = TYPE("\6DEALER") "\10Identity\0\0\0\1x";
-    bool named;
+    struct bao_zmtp_socket socket;
     for (size_t i = 0; i + 1 < sizeof whole; i++) {
         /* Behind the type it is whole again. */
         if (i == sizeof(TYPE("\6DEALER")) - 1)
             continue;
         char *copy = malloc(i + 1); /* a sanitizer sees what is beyond */
         memcpy(copy, whole, i);
-        assert_non_null(ready(copy, i, &named));
+        assert_non_null(ready(copy, i, &socket));
         free(copy);
     }
-    assert_null(ready(whole, sizeof whole - 1, &named));
-    assert_null(bao_zmtp_check_ready(
-        bao_span_of(bao_zmtp_ready().data + 2, bao_zmtp_ready().bytes - 2),
-        &named));
+    assert_null(ready(whole, sizeof whole - 1, &socket));
+    const struct bao_span ours[] = {bao_zmtp_ready_of_dealer(),
+                                    bao_zmtp_ready_of_router()};
+    for (size_t i = 0; i < 2; i++) {
+        struct bao_span command =
+            bao_span_of(ours[i].data + 2, ours[i].bytes - 2);
+        assert_null(bao_zmtp_check_ready(command, &socket));
+        assert_int_equal(socket.is_router, i);
+    }
 }
 
 static void test_zmtp_bytes__ping_is_answered_with_its_context(void **state)
