@@ -14,11 +14,11 @@ import os
 import signal
 import time
 
-from baozi_test import (BUILD, Broker, Process, check, equal, path, read,
+from baozi_test import (ROOT, Broker, Process, check, equal, path, read,
                         wait_until)
 
-PROGRAM = os.path.join(os.path.dirname(BUILD), "build/release/tests",
-                       "integration/ledger")
+PROGRAM = os.path.join(ROOT, "build", "release", "tests", "integration",
+                       "ledger")
 
 
 class Durable(Broker):

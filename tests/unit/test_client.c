@@ -171,20 +171,20 @@ static void test_client__renews_leases_in_the_background(void **state)
 {
     (void)state;
     struct baozi_get_options options = {.size = sizeof options,
-                                        .lease_ms = 300};
+                                        .lease_ms = 800};
     struct baozi_item item;
     struct baozi_item other;
     OK(baozi_declare(client, "slow", NULL));
     put("slow", "s");
     OK(baozi_get(client, "slow", &options, 0, &item));
-    (void)usleep(1200000);
+    (void)usleep(2000000);
     IS(baozi_get(client, "slow", NULL, 0, &other), EMPTY);
     OK(baozi_done(client, &item));
     /* And one that is forgotten is not. */
     put("slow", "t");
     OK(baozi_get(client, "slow", &options, 0, &item));
     baozi_item_free(&item);
-    OK(baozi_get(client, "slow", NULL, 2000, &other));
+    OK(baozi_get(client, "slow", NULL, 5000, &other));
     OK(baozi_done(client, &other));
 }
 
