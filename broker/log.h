@@ -92,6 +92,8 @@ struct bao_log_report {
     uint64_t torn_records;     /* of these, good ones behind a hole */
     uint32_t strays;           /* files left alone: a manifest copy is bad */
     uint64_t rewritten_bytes;  /* of the tail, before serving */
+    uint64_t epoch_floor;      /* a repair may have cut off this epoch and
+                                  those before: the owner's next is greater */
 
     /* If refused: */
     const char *folder; /* as it was given; lent */

@@ -175,6 +175,7 @@ struct bao_log {
     uint64_t stride_bytes;
     uint64_t next_number;
     uint64_t tail_first;
+    uint64_t epoch_floor;
     uint64_t now_us;
     uint64_t checkpoint_bytes;
     bool serving;

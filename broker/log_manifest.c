@@ -66,6 +66,7 @@ static void encode(struct bao_log *log)
         .tail_first = log->tail_first,
         .next_number = log->next_number,
         .durable_lsn = log->marks.synced,
+        .epoch_floor = log->epoch_floor,
         .checkpoint_count = log->checkpoint.kept_count,
         .checkpoints = {log->checkpoint.kept[0], log->checkpoint.kept[1]},
         .segments = copy->segments,

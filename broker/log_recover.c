@@ -311,6 +311,7 @@ static void adopt_manifest(struct bao_log *log,
     log->stride_bytes = manifest->stride_bytes;
     log->tail_first = manifest->tail_first;
     log->next_number = manifest->next_number;
+    log->epoch_floor = manifest->epoch_floor;
     log->manifest.generation = manifest->generation;
     for (uint32_t i = 0; i < folder->segments.count; i++) {
         if (folder->segments.numbers[i] >= log->next_number)
@@ -425,6 +426,7 @@ enum baozi_status bao_log_recover(struct bao_log *log,
         report->checkpoint_lsn = 1;
     } else if (status == BAOZI_OK) {
         adopt_manifest(log, &start->folder);
+        report->epoch_floor = log->epoch_floor;
         status = judge_folder(log, &start->folder, &start->tail, report);
     }
     log->last_lsn = start->tail.last_lsn;

@@ -144,6 +144,7 @@ enum baozi_status bao_recover(struct bao_recovery *recovery)
             recovery->log, take_record, recovery, recovery->report);
     if (status != BAOZI_OK)
         return status;
+    bao_core_epoch_floor(recovery->core, recovery->report->epoch_floor);
     if (bao_bodies_count_live(recovery->bodies, recovery->log))
         return BAOZI_OK;
     struct bao_problem *problem = &recovery->report->problem;

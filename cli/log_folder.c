@@ -70,6 +70,25 @@ static int compare(const void *a, const void *b)
     return left->number < right->number ? -1 : left->number > right->number;
 }
 
+/* The numbers of segments that were set aside, whole or in part. */
+static void read_quarantine(struct log_folder *folder, const char *name)
+{
+    int inside =
+        openat(folder->folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    DIR *names = inside < 0 ? NULL : fdopendir(inside);
+    const struct dirent *entry;
+    while (names != NULL && (entry = readdir(names)) != NULL) {
+        char segment[BAO_SEGMENT_NAME_BYTES] = "";
+        uint64_t number = 0;
+        memcpy(
+            segment, entry->d_name, strnlen(entry->d_name, sizeof segment - 1));
+        if (bao_segment_number(segment, &number) && number > folder->aside_last)
+            folder->aside_last = number;
+    }
+    if (names != NULL)
+        (void)closedir(names);
+}
+
 static int read_names(struct log_folder *folder)
 {
     int again = openat(folder->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -84,6 +103,10 @@ static int read_names(struct log_folder *folder)
         else if (bao_checkpoint_number(entry->d_name, &number) &&
                  number > folder->checkpoint_last)
             folder->checkpoint_last = number;
+        else if (strncmp(entry->d_name,
+                         LOG_QUARANTINE,
+                         sizeof LOG_QUARANTINE - 1) == 0)
+            read_quarantine(folder, entry->d_name);
     }
     (void)closedir(names);
     if (folder->count > 1)
@@ -381,7 +404,8 @@ void log_folder_walk(const struct log_folder *folder, struct log_walk *walk)
     struct bao_scan scan;
     size_t tail = folder->count;
     bao_scan_begin(&scan, 1);
-    for (uint32_t i = 0; i < folder->manifest.segment_count; i++) {
+    for (uint32_t i = 0; i < folder->manifest.segment_count && !walk->stop;
+         i++) {
         const struct bao_manifest_segment *seal = &folder->manifest.segments[i];
         const struct log_segment *segment = NULL;
         for (size_t k = 0; k < folder->count; k++) {

@@ -13,6 +13,8 @@
 #include "common/disk_manifest.h"
 #include "common/disk_scan.h"
 
+#define LOG_QUARANTINE "quarantine-" /* a folder of what a repair cut off */
+
 struct log_segment {
     uint64_t number;
     struct bao_span bytes; /* the whole file */
@@ -34,6 +36,7 @@ struct log_folder {
     enum bao_manifest_verdict copies[2];
     bool has_copy[2];
     uint64_t checkpoint_last; /* greatest number of any */
+    uint64_t aside_last;      /* of a segment that a repair set aside */
 };
 
 /* Opens and reads it all. False: a message was printed, *exit_code is set. */

@@ -6,7 +6,9 @@
  * start would read: everything before it stays, everything behind it is set
  * aside in a folder `quarantine-...`. Payloads that had been moved behind it
  * (COPY records) are facts of nobody; they are kept, in a segment of their
- * own. A manifest that is gone is made anew from the segments.
+ * own. A manifest that is gone is made anew from the segments. The manifest
+ * says from which epoch on the next start must count, so that no token of what
+ * is cut off comes again.
  *
  *   the cut part is copied aside, the kept copies written  -> synced
  *   -> both manifests say what remains                     -> synced
@@ -410,13 +412,17 @@ static int change(struct repair *repair)
     struct bao_manifest *next = &repair->next;
     (void)snprintf(repair->aside,
                    sizeof repair->aside,
-                   "quarantine-%llu",
+                   LOG_QUARANTINE "%llu",
                    (unsigned long long)(bao_time_wall_us() / 1000000));
     if (mkdirat(folder->folder, repair->aside, 0700) != 0)
         return fail(repair, "the quarantine cannot be made");
     keep_segments(repair);
     if (!copy_rest_aside(repair) || !keep_copies(repair))
         return fail(repair, "setting aside failed; nothing was changed");
+    /* Each start makes a segment of its own, so no epoch is greater than the
+     * number of the last one. */
+    if (next->epoch_floor < next->next_number)
+        next->epoch_floor = next->next_number;
     next->tail_first = next->next_number;
     next->durable_lsn = next->segment_count == 0
                             ? 0
@@ -494,6 +500,8 @@ static int repair_folder(struct repair *repair)
         if (folder->segments[i].number >= next->next_number)
             next->next_number = folder->segments[i].number + 1;
     }
+    if (folder->aside_last >= next->next_number)
+        next->next_number = folder->aside_last + 1;
     keep_checkpoints(repair);
     repair->walk = (struct log_walk){.context = repair, .damage = note_damage};
     log_folder_walk(folder, &repair->walk);

@@ -30,8 +30,9 @@ size_t bao_manifest_bytes(uint32_t segment_count)
 
 /* Head: magic 8, format 4, crc 4, bytes 8, directory 8, generation 8, stride
  * 8, tail 8, next 8, durable 8, flags 4, checkpoints 4 = 80; two checkpoints
- * of 32 bytes; segment count 4, zeros to 160. */
+ * of 32 bytes; segment count 4, epoch floor 8, zeros to 160. */
 #define COUNT_AT (CHECKPOINT_AT + 64u)
+#define FLOOR_AT (COUNT_AT + 4u)
 
 void bao_manifest_encode(const struct bao_manifest *manifest, uint8_t *to)
 {
@@ -57,6 +58,7 @@ void bao_manifest_encode(const struct bao_manifest *manifest, uint8_t *to)
         bao_store64(place + 24, from->bytes);
     }
     bao_store32(to + COUNT_AT, manifest->segment_count);
+    bao_store64(to + FLOOR_AT, manifest->epoch_floor);
     for (uint32_t i = 0; i < manifest->segment_count; i++) {
         const struct bao_manifest_segment *from = &manifest->segments[i];
         bao_store64(at, from->number);
@@ -139,6 +141,7 @@ enum bao_manifest_verdict bao_manifest_decode(struct bao_span from,
         .clean = (bao_load32(from.data + 72) & 1) != 0,
         .checkpoint_count = bao_load32(from.data + 76),
         .segment_count = bao_load32(from.data + COUNT_AT),
+        .epoch_floor = bao_load64(from.data + FLOOR_AT),
         .segments = segments,
     };
     if (manifest->checkpoint_count > BAO_MANIFEST_CHECKPOINTS ||

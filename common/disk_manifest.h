@@ -48,6 +48,8 @@ struct bao_manifest {
                              hold the log's tail, smaller ones are unused */
     uint64_t next_number; /* of the next segment that is prepared */
     uint64_t durable_lsn; /* the log was synced up to here */
+    uint64_t epoch_floor; /* a start has a greater epoch: what a repair cut off
+                             may have had this one */
     uint32_t checkpoint_count;
     uint32_t segment_count;
     /* Newest first. */

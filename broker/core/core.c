@@ -480,6 +480,12 @@ void bao_core_apply(struct bao_core *core, const struct bao_fact *fact)
     BAO_ASSERT(core->woken.count == 0);
 }
 
+void bao_core_epoch_floor(struct bao_core *core, uint64_t epoch)
+{
+    BAO_ASSERT(!core->started);
+    core->epoch_floor = epoch;
+}
+
 void bao_core_recovered(struct bao_core *core,
                         uint64_t now_us,
                         int64_t wall_offset_us)
@@ -489,7 +495,9 @@ void bao_core_recovered(struct bao_core *core,
     core->now_us = now_us;
     core->opened_us = now_us;
     core->config.wall_offset_us = wall_offset_us;
-    core->config.epoch = core->epoch + (BAO_PLANTED(EPOCH_KEPT) ? 0 : 1);
+    uint64_t last = core->epoch;
+    last = last < core->epoch_floor ? core->epoch_floor : last;
+    core->config.epoch = last + (BAO_PLANTED(EPOCH_KEPT) ? 0 : 1);
     core->awake = true;
 }
 

@@ -123,6 +123,10 @@ uint64_t bao_core_deadline(const struct bao_core *core);
 /* Applies one fact of a log to a fresh core (replay, replica). */
 void bao_core_apply(struct bao_core *core, const struct bao_fact *fact);
 
+/* Before bao_core_recovered(): epochs up to this one may have been used by
+ * what a repair cut off the log. */
+void bao_core_epoch_floor(struct bao_core *core, uint64_t epoch);
+
 /* Replay is over: this start has a later epoch than all that were logged, and
  * begins at `now_us`, which is not before bao_core_now_us(). The next tick
  * says EPOCH; nobody may be answered before that is as durable as can be. */

@@ -416,10 +416,11 @@ struct bao_core {
     bool awake;      /* a tick has something to do now */
     uint32_t budget; /* items that this step may still move */
     uint64_t epoch;
-    uint64_t token;   /* n of the last one */
-    uint64_t first_n; /* new queues count on from it */
-    uint64_t order;   /* of the last lease */
-    uint64_t serial;  /* of the last waiter */
+    uint64_t epoch_floor; /* the next one is greater (volatile) */
+    uint64_t token;       /* n of the last one */
+    uint64_t first_n;     /* new queues count on from it */
+    uint64_t order;       /* of the last lease */
+    uint64_t serial;      /* of the last waiter */
     uint64_t last_incarnation;
     uint64_t last_session;
     uint64_t queue_count;

@@ -193,6 +193,44 @@ def _():
     equal(run("baozi", "log", "verify", path("nowhere")).returncode, 74)
 
 
+def epoch(data):
+    """Of a broker that is started there, and killed after a lease."""
+    broker = Broker(data=data)
+    found = json.loads(broker.cli("stats", "--format", "json").stdout)
+    equal(broker.cli("get", "jobs", "--no-wait").returncode, 0, "a get")
+    wait_until(lambda: marks(data), 5, "a MARK behind the last batch")
+    broker.kill()
+    return found["broker"]["epoch"]
+
+
+def is_epoch(data, record):
+    """A fact EPOCH: of no queue, and its first number is 1."""
+    with open(segment(data, record["segment"]), "rb") as file:
+        file.seek(record["offset"] + RECORD)
+        return file.read(1) == b"\x01"
+
+
+@test("[S1 P3] a start after a repair gives no token that was cut off")
+def _():
+    data = filled("tokens", 8)
+    epochs = [epoch(data) for _ in range(4)]
+    equal(epochs, sorted(set(epochs)), "epochs before")
+    # The fact EPOCH of the second start, and all behind it, is cut off.
+    starts = [r for r in records(data) if r["kind"] == "entry" and
+              is_epoch(data, r)]
+    check(len(starts) >= 2, starts)
+    flip(segment(data, starts[1]["segment"]), starts[1]["offset"] + RECORD)
+    contains(refused(data), f"lsn {starts[1]['lsn']}")
+    equal(run("baozi", "log", "repair", "--quarantine", data).returncode, 0)
+    check(epoch(data) > epochs[-1], "an epoch came again")
+    # Also when the manifests are gone, and what was set aside is all there is.
+    for name in ("manifest.0", "manifest.1"):
+        with open(os.path.join(data, name), "wb") as file:
+            file.write(bytes(16384))
+    equal(run("baozi", "log", "repair", "--quarantine", data).returncode, 0)
+    check(epoch(data) > epochs[-1] + 1, "an epoch came again, the second time")
+
+
 def crc32c(data):
     crc = 0xffffffff
     for byte in bytes(data):

@@ -148,6 +148,7 @@ static void test_disk__manifests_come_back_and_show_every_flip(void **state)
         .tail_first = 8,
         .next_number = 11,
         .durable_lsn = 12,
+        .epoch_floor = 77,
         .checkpoint_count = 1,
         .segment_count = 2,
         .checkpoints = {{.number = 3, .index = 4, .replay_lsn = 5, .bytes = 6}},
@@ -159,6 +160,7 @@ static void test_disk__manifests_come_back_and_show_every_flip(void **state)
     assert_int_equal(bao_manifest_decode(whole, &back, 3), BAO_MANIFEST_GOOD);
     assert_int_equal(back.generation, 2);
     assert_int_equal(back.durable_lsn, 12);
+    assert_int_equal(back.epoch_floor, 77);
     assert_true(back.clean && found[0].closed && !found[1].closed);
     assert_int_equal(found[1].salt, 9);
     assert_memory_equal(
