@@ -14,11 +14,13 @@
 #include "common/options.h"
 #include "common/text.h"
 
-#define PROGRAM         "baozi-broker"
-#define DATA_DEFAULT    "./baozi-data"
-#define TCP_DEFAULT     "tcp://127.0.0.1:22694"
-#define MEMORY_LEAST    (64 << 20)
-#define MEMORY_FALLBACK (UINT64_C(1) << 30)
+#define PROGRAM          "baozi-broker"
+#define DATA_DEFAULT     "./baozi-data"
+#define TCP_DEFAULT      "tcp://127.0.0.1:22694"
+#define CHECKPOINT_LEAST (16 << 10)
+#define CHECKPOINT_MOST  (16ll << 30)
+#define MEMORY_LEAST     (64 << 20)
+#define MEMORY_FALLBACK  (UINT64_C(1) << 30)
 
 /* What is written where, before it is checked. */
 struct bao_config_values {
@@ -29,6 +31,7 @@ struct bao_config_values {
     const char *http;
     const char *file;
     bool insecure;
+    uint64_t checkpoint_every;
     uint64_t memory_limit;
     uint64_t max_clients;
     uint64_t max_clients_per_address;
@@ -55,6 +58,15 @@ static const struct bao_option table[] = {
      MEMBER(memory),
      .environment = "BAOZI_MEMORY",
      .help = "keep everything in memory only"},
+    {.name = "checkpoint-every",
+     .takes = BAO_TAKES_SIZE,
+     MEMBER(checkpoint_every),
+     .least = CHECKPOINT_LEAST,
+     .most = CHECKPOINT_MOST,
+     .environment = "BAOZI_CHECKPOINT_EVERY",
+     .help = "write an image of all queues when so much was logged since the "
+             "last one (default: 32 MiB), or half as much again as that image "
+             "had; a restart reads the image and what was logged since"},
     {.name = "listen",
      .takes = BAO_TAKES_TEXTS,
      .value = "URL",
@@ -346,6 +358,7 @@ bool bao_config_open(struct bao_config *config,
     config->memory_bytes = values->memory_limit != 0
                                ? values->memory_limit
                                : bao_config_memory_default();
+    config->checkpoint_bytes = values->checkpoint_every;
     config->data = values->data != NULL ? values->data : DATA_DEFAULT;
     if (values->memory)
         config->data = NULL;

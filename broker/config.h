@@ -16,7 +16,8 @@
 struct bao_config {
     const char *urls[BAO_LISTENERS_MAX]; /* lent by the two below */
     size_t url_count;
-    const char *data; /* the data directory; NULL = in memory */
+    const char *data;          /* the data directory; NULL = in memory */
+    uint64_t checkpoint_bytes; /* logged between two images; 0 = default */
     uint64_t memory_bytes;
     uint64_t clients_max;         /* 0 = as many as descriptors allow */
     uint64_t clients_address_max; /* of one address; 0 = a quarter of that */

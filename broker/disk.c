@@ -24,7 +24,10 @@ static bool refuse(const struct bao_problem *problem, int *exit_code)
     return false;
 }
 
-bool bao_disk_open(struct bao_disk *disk, const char *folder, int *exit_code)
+bool bao_disk_open(struct bao_disk *disk,
+                   const char *folder,
+                   uint64_t checkpoint_bytes,
+                   int *exit_code)
 {
     struct bao_problem problem;
     if (bao_storage_open(folder, &disk->storage, &problem) != BAOZI_OK)
@@ -39,6 +42,7 @@ bool bao_disk_open(struct bao_disk *disk, const char *folder, int *exit_code)
                                     .folder = folder,
                                     .executor =
                                         bao_log_threads_executor(disk->threads),
+                                    .checkpoint_bytes = checkpoint_bytes,
                                     .seed = bao_random_number()};
     if (bao_log_open(&config, &disk->log, &disk->report) != BAOZI_OK) {
         disk->log = NULL;

@@ -30,9 +30,13 @@ struct bao_disk {
     uint64_t checkpoint_us; /* when it began */
 };
 
-/* Locks the folder, making it if need be, and opens its log. False: it was
- * said why; end with *exit_code. */
-bool bao_disk_open(struct bao_disk *disk, const char *folder, int *exit_code);
+/* Locks the folder, making it if need be, and opens its log. With
+ * `checkpoint_bytes` logged since the last image the next one is due (0: as
+ * the log has it). False: it was said why; end with *exit_code. */
+bool bao_disk_open(struct bao_disk *disk,
+                   const char *folder,
+                   uint64_t checkpoint_bytes,
+                   int *exit_code);
 
 /* Everything that the log has is applied to a fresh core and fresh bodies.
  * False as above. */

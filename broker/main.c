@@ -230,7 +230,10 @@ static bool open_broker(struct broker *broker, int *exit_code)
     if (guarded && !open_edge(broker, exit_code))
         return false;
     if (guarded && has_disk(broker) &&
-        !bao_disk_open(&broker->disk, broker->config.data, exit_code))
+        !bao_disk_open(&broker->disk,
+                       broker->config.data,
+                       broker->config.checkpoint_bytes,
+                       exit_code))
         return false;
     if (guarded && open_core(broker) && open_gateway(broker))
         return !has_disk(broker) || recover(broker, exit_code);

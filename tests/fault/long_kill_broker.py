@@ -5,7 +5,8 @@
 
 Each round waits a random time of at most --most seconds (now and then none at
 all, so that the start itself is hit), kills the broker with -9 and starts it
-again on the same data. Every hundred rounds the books are closed and judged
+again on the same data; it writes images of its state all the time, so that
+kills meet these too. Every hundred rounds the books are closed and judged
 (tests/lib/ledger.py): no confirmed put is lost, none is settled twice, and the
 broker's counts are those of the books. The queue lives on, so its counts do
 too. Exit code 0 = all of it held.
@@ -20,7 +21,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))), "lib"))
 
 from baozi_test import check, equal, main, path, test  # noqa: E402
-from ledger import Crowd, Durable  # noqa: E402
+from ledger import OFTEN, Crowd, Durable  # noqa: E402
 
 QUEUE = "jobs"
 BOOKS = 100  # rounds between two judgements
@@ -40,7 +41,7 @@ def run(arguments):
     chance = random.Random(arguments.seed)
     total, slowest, killed = 0, 0, 0
     begin = time.monotonic()
-    with Durable(path("data")) as broker:
+    with Durable(path("data"), *OFTEN) as broker:
         broker.cli("queue", "create", QUEUE)
         while killed < arguments.kills:
             count = min(BOOKS, arguments.kills - killed)

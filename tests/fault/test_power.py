@@ -16,7 +16,7 @@ import time
 from baozi_disk import Disk, why_not
 from baozi_test import (BUILD, PATIENCE, Process, Skip, check, equal, main,
                         path, read, test, wait_until, write)
-from ledger import Crowd, Durable
+from ledger import OFTEN, Crowd, Durable
 
 LONG = bool(os.environ.get("BAOZI_TEST_LONG"))
 CUTS = int(os.environ.get("BAOZI_POWER_CUTS", "100" if LONG else "4"))
@@ -52,7 +52,7 @@ def cut_and_restore(broker, disk_, killed_first):
       "confirmed at `disk` is there (F3)")
 def _():
     chance = random.Random(SEED)
-    with disk() as cord, Durable(cord.path("data")) as broker:
+    with disk() as cord, Durable(cord.path("data"), *OFTEN) as broker:
         broker.cli("queue", "create", "jobs")
         crowd = Crowd(broker.url, "jobs", producers=3, workers=2,
                       sizes=(0, 300, 20000))

@@ -10,9 +10,9 @@ import random
 import time
 
 from baozi_disk import Disk, why_not
-from baozi_test import (Skip, check, contains, equal, main, path, run, test,
-                        wait_until)
-from ledger import Crowd, Durable
+from baozi_test import (BUILD, Process, Skip, check, contains, equal, main,
+                        path, run, test, wait_until, write)
+from ledger import OFTEN, Crowd, Durable
 
 SEED = int(os.environ.get("BAOZI_TEST_SEED", "1"))
 ROUNDS = 40 if os.environ.get("BAOZI_TEST_LONG") else 8
@@ -26,7 +26,7 @@ def show(broker, queue, *names):
 @test("[P1 P2 P4] kill -9 under load loses nothing that was confirmed")
 def _():
     chance = random.Random(SEED)
-    with Durable(path("data")) as broker:
+    with Durable(path("data"), *OFTEN) as broker:
         broker.cli("queue", "create", "jobs")
         crowd = Crowd(broker.url, "jobs", producers=3, workers=3,
                       sizes=(0, 300, 70000))

@@ -21,6 +21,10 @@ PROGRAM = os.path.join(ROOT, "build", "release", "tests", "integration",
                        "ledger")
 
 
+# Arguments of a broker: so many images of its state that a kill meets one.
+OFTEN = ("--checkpoint-every", "64KiB")
+
+
 class Durable(Broker):
     """A broker with a data directory that dies and comes back."""
 

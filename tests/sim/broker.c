@@ -277,7 +277,7 @@ static void start(struct sim *sim)
         replay_open(broker->core, &core);
     } else {
         disk_start_begins(sim);
-        if (!bao_disk_open(&broker->disk, "sim", &exit_code) ||
+        if (!bao_disk_open(&broker->disk, "sim", 0, &exit_code) ||
             !recover(sim, &core)) {
             start_failed(sim);
             return;

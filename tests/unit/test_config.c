@@ -108,6 +108,8 @@ static void test_config__flags_are_taken(void **state)
                           "--listen",
                           "tcp://127.0.0.1:*",
                           "--listen=ipc:///tmp/x.sock",
+                          "--checkpoint-every",
+                          "64KiB",
                           "--memory-limit",
                           "100MiB",
                           "--max-clients",
@@ -132,6 +134,7 @@ static void test_config__flags_are_taken(void **state)
     assert_int_equal(config.url_count, 2);
     assert_string_equal(config.urls[0], "tcp://127.0.0.1:*");
     assert_string_equal(config.urls[1], "ipc:///tmp/x.sock");
+    assert_int_equal(config.checkpoint_bytes, 64u << 10);
     assert_int_equal(config.memory_bytes, 100u << 20);
     assert_int_equal(config.clients_max, 7);
     assert_int_equal(config.clients_address_max, 5);
@@ -212,6 +215,7 @@ static void test_config__what_is_not_there_yet_is_refused(void **state)
     refused(READ("--http", "127.0.0.1:22695"), "--http");
     assert_int_equal(READ("--nonsense"), BAO_EXIT_USAGE);
     assert_int_equal(READ("--memory-limit", "1MiB"), BAO_EXIT_USAGE);
+    assert_int_equal(READ("--checkpoint-every", "1KiB"), BAO_EXIT_USAGE);
 }
 
 /* SPEC S13: fail closed. */
