@@ -217,7 +217,9 @@ bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us)
     bao_log_turn(disk->log, now_us);
     if (bao_log_failed(disk->log))
         return false; /* that is not a full disk; the journal will see it */
-    bao_core_log_room(disk->core, bao_log_room(disk->log, false));
+    bao_core_log_room(disk->core,
+                      bao_log_room(disk->log, BAO_LOG_FOR_PUTS),
+                      bao_log_room(disk->log, BAO_LOG_FOR_LEASES));
     if (disk->writing)
         return write_slice(disk, now_us);
     if (bao_log_checkpoint_due(disk->log, now_us)) {

@@ -49,10 +49,10 @@
  *         + BAO_LOG_CHECKPOINT_FACTOR * the last checkpoint
  *
  * where live is what bao_log_live() was told: k = 2.5, and with 64 MiB
- * segments c = 400 MiB. Tests hold it with small ones.
+ * segments c = 432 MiB. Tests hold it with small ones.
  */
 #define BAO_LOG_LIVE_X100         250u /* k, times 100 */
-#define BAO_LOG_SPARE_X100        625u /* c in segments, times 100 */
+#define BAO_LOG_SPARE_X100        675u /* c in segments, times 100 */
 #define BAO_LOG_CHECKPOINT_FACTOR 8u
 
 #define BAO_LOG_SEGMENT_BYTES     (64u * 1024u * 1024u)
@@ -240,13 +240,22 @@ uint64_t bao_log_last(const struct bao_log *log);
 /* Data that one record can hold. */
 uint64_t bao_log_record_bytes_max(const struct bao_log *log);
 
+/* Who asks for room, the humblest first. */
+enum bao_log_use {
+    BAO_LOG_FOR_PUTS,   /* leaves the reserve alone: two prepared segments */
+    BAO_LOG_FOR_LEASES, /* may use it, but for the last quarter of a segment:
+                           what nobody needs in order to free room */
+    BAO_LOG_FOR_SETTLES /* may use it all: settles, returns, ends */
+};
+
 /*
  * Bytes (records' heads included) that certainly fit now; UINT64_MAX unless
- * the disk is full. Without `reserve` the last prepared segment is left
- * alone: ask so for puts. With it for what frees room: settles, leases,
- * returns.
+ * the disk is full. What is no payload is dead as soon as two checkpoints are
+ * younger; so the reserve, two segments that no put may enter, is filled in
+ * turns for ever. Only what stays alive, or checkpoints that cannot be
+ * written, use it up.
  */
-uint64_t bao_log_room(const struct bao_log *log, bool reserve);
+uint64_t bao_log_room(const struct bao_log *log, enum bao_log_use use);
 
 bool bao_log_failed(const struct bao_log *log);
 /* What failed; "" if nothing did. */

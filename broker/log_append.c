@@ -283,22 +283,32 @@ uint64_t bao_log_last(const struct bao_log *log)
     return log->last_lsn;
 }
 
-uint64_t bao_log_room(const struct bao_log *log, bool reserve)
+/* What fits if so many prepared segments are left alone. */
+static uint64_t room_beside(const struct bao_log *log, uint32_t kept)
 {
     uint64_t here = room_in_open(log);
     uint64_t whole = log->stride_bytes - BAO_SEGMENT_HEAD_BYTES;
-    uint32_t kept = reserve ? 0 : 1;
-    if (log->failed)
-        return 0;
-    if (!bao_log_is_full(log))
-        return UINT64_MAX;
     here = here > BAO_LOG_END_BYTES ? here - BAO_LOG_END_BYTES : 0;
     if (log->prepared < kept)
-        return 0; /* the open one is the reserve */
+        return 0; /* the open one is of the reserve */
     if (log->prepared == kept)
         return here;
     /* The last record before a seal leaves at most half a segment empty, if
      * none is larger than that. */
     uint64_t ahead = (log->prepared - kept) * (whole / 2);
     return ahead > here ? ahead : here;
+}
+
+uint64_t bao_log_room(const struct bao_log *log, enum bao_log_use use)
+{
+    if (log->failed)
+        return 0;
+    if (!bao_log_is_full(log))
+        return UINT64_MAX;
+    uint64_t last = log->stride_bytes / 4;
+    uint64_t room = room_beside(
+        log, use == BAO_LOG_FOR_PUTS ? BAO_LOG_PREPARED_RESERVE : 0);
+    if (use != BAO_LOG_FOR_LEASES)
+        return room;
+    return room > last ? room - last : 0;
 }

@@ -9,9 +9,10 @@
  * Two are kept; records that both hold are not needed any more. The third
  * one's file becomes the ballast: a file larger than the next image is likely
  * to be, which that image overwrites. So an image can be written on a full
- * disk, where nothing becomes free without one; while there is no room for the
- * ballast, the disk counts as full. Want of room gives an image up, and the
- * log goes on.
+ * disk, where nothing becomes free without one. Images keep the length that
+ * ballast has: room that is given back may be gone before it is asked for
+ * again. While there is no room for the ballast, the disk counts as full. Want
+ * of room gives an image up, and the log goes on.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -259,6 +260,12 @@ static void put_trailer(struct bao_log_checkpoint *checkpoint)
     checkpoint->trailed = true;
 }
 
+/* The length of the file for an image that follows one of so many bytes. */
+static uint64_t ballast_after(const struct bao_log *log, uint64_t bytes)
+{
+    return 2 * bytes + log->stride_bytes / 4;
+}
+
 /* Everything is written: sync, name, and a look whether it can be read. */
 static int run_end(struct bao_log_job *job)
 {
@@ -268,9 +275,11 @@ static int run_end(struct bao_log_job *job)
     char name[BAO_CHECKPOINT_NAME_BYTES];
     int error = 0;
     bao_checkpoint_name(checkpoint->now.number, name);
-    if (checkpoint->file_bytes > checkpoint->now.bytes)
-        error = storage->resize(
-            storage->context, checkpoint->file, checkpoint->now.bytes);
+    uint64_t kept = ballast_after(checkpoint->log, checkpoint->now.bytes);
+    if (checkpoint->file_bytes != kept)
+        error = storage->resize(storage->context, checkpoint->file, kept);
+    if (bao_log_is_want_of_room(error))
+        error = 0; /* the image itself has room */
     if (error >= 0) {
         error = storage->sync(storage->context, checkpoint->file);
         checkpoint->sync_failed = error < 0;
@@ -345,7 +354,7 @@ static uint64_t ballast_wanted(const struct bao_log *log)
 {
     const struct bao_log_checkpoint *checkpoint = &log->checkpoint;
     uint64_t last = checkpoint->kept_count > 0 ? checkpoint->kept[0].bytes : 0;
-    return 2 * last + log->stride_bytes / 4;
+    return ballast_after(log, last);
 }
 
 static int run_ballast(struct bao_log_job *job)

@@ -25,12 +25,13 @@
 #include "common/disk_manifest.h"
 #include "common/disk_scan.h"
 
-#define BAO_LOG_PREPARED_WANTED 2u /* the next one, and the reserve */
-#define BAO_LOG_PREPARED_MAX    4u
-#define BAO_LOG_STATE_US        1000000u /* idle so long: a manifest */
-#define BAO_LOG_SEAL_BYTES      (16u * 1024u * 1024u) /* manifest so often */
-#define BAO_LOG_ZERO_BYTES      (4u * 1024u * 1024u)  /* synced at a time */
-#define BAO_LOG_FILES_MAX       64u /* of closed segments, open at a time */
+#define BAO_LOG_PREPARED_RESERVE 2u /* no put may use them on a full disk */
+#define BAO_LOG_PREPARED_WANTED  3u /* the next one, and the reserve */
+#define BAO_LOG_PREPARED_MAX     5u
+#define BAO_LOG_STATE_US         1000000u /* idle so long: a manifest */
+#define BAO_LOG_SEAL_BYTES       (16u * 1024u * 1024u) /* manifest so often */
+#define BAO_LOG_ZERO_BYTES       (4u * 1024u * 1024u)  /* synced at a time */
+#define BAO_LOG_FILES_MAX        64u /* of closed segments, open at a time */
 /* What stays free behind every record: a trailer and a seal. */
 #define BAO_LOG_END_BYTES (2u * BAO_RECORD_HEAD_BYTES)
 

@@ -19,7 +19,7 @@
 #define CREDIT_MAX    (8u * 1024u * 1024u)
 #define IDLE_RATE     4u /* bytes a microsecond, by time alone */
 #define PICK_US       10000u
-#define QUIET_SEGMENT 3u /* over twice the live, before it hurries */
+#define QUIET_SEGMENT 2u /* over twice the live, before it hurries */
 
 struct bao_log_mover {
     struct bao_log_walk walk;
@@ -71,7 +71,7 @@ static struct bao_log_segment *pick(const struct bao_log *log)
             best = segment;
     }
     /* All of it must find room, or nothing is won. */
-    if (best != NULL && bao_log_room(log, false) / 2 <
+    if (best != NULL && bao_log_room(log, BAO_LOG_FOR_PUTS) / 2 <
                             (uint64_t)best->live_bytes + log->stride_bytes / 4)
         return NULL;
     return best;

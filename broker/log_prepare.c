@@ -7,8 +7,10 @@
  * none. Both happen under a temporary name: what a crash leaves behind is
  * never taken for a segment.
  *
- * Two are ready when one is needed. The last one is the reserve: on a full
- * disk it goes on taking what makes room again.
+ * Three are ready when one is needed. The last two are the reserve: on a full
+ * disk they go on taking what makes room again. Two, because what they take
+ * is dead as soon as checkpoints are younger: while one is filled, the other
+ * one becomes free.
  */
 #include <errno.h>
 
@@ -177,6 +179,14 @@ int bao_log_prepare_now(struct bao_log *log,
 
 /* --- in the background --- */
 
+/* The last one is made when half of the open segment is used: until then an
+ * old one may become free, which costs no zeros. */
+static uint32_t wanted(const struct bao_log *log)
+{
+    bool soon = log->offset + log->fill > log->open->file_bytes / 2;
+    return soon ? BAO_LOG_PREPARED_WANTED : BAO_LOG_PREPARED_WANTED - 1;
+}
+
 static int run_prepare(struct bao_log_job *job)
 {
     struct bao_log_prepare *prepare = BAO_OF(job, struct bao_log_prepare, job);
@@ -194,7 +204,9 @@ static void prepare_done(struct bao_log_job *job)
         forget_old(log, prepare->old);
         prepare->old = NULL;
         take(log, prepare->segment, job->result);
-        log->full = false;
+        /* On a full disk puts wait until the whole reserve is there. */
+        log->full = log->full && log->prepared < wanted(log);
+        log->room_retry_us = log->now_us;
         return;
     }
     bao_segment_name(prepare->segment->number, name);
@@ -293,14 +305,6 @@ static void submit_removal(struct bao_log *log)
         .busy = true,
     };
     bao_log_job_submit(&log->jobs, &removal->job);
-}
-
-/* The reserve is made when half of the open segment is used: until then an
- * old one may become free, which costs no zeros. */
-static uint32_t wanted(const struct bao_log *log)
-{
-    bool soon = log->offset + log->fill > log->open->file_bytes / 2;
-    return soon ? BAO_LOG_PREPARED_WANTED : BAO_LOG_PREPARED_WANTED - 1;
 }
 
 void bao_log_prepare_turn(struct bao_log *log)

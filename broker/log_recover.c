@@ -294,13 +294,12 @@ static void remove_checkpoints(struct bao_log *log,
     }
 }
 
-/* Left by a crash, never used. */
+/* Left by a crash, never used. The file of an image stays: it is ballast. */
 static void remove_temporary(struct bao_log *log)
 {
     const struct bao_storage *storage = log->storage;
     (void)storage->remove(storage->context, bao_log_prepare_name);
     (void)storage->remove(storage->context, bao_log_again_name);
-    (void)storage->remove(storage->context, bao_log_checkpoint_temporary);
 }
 
 static void adopt_manifest(struct bao_log *log,

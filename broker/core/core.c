@@ -119,6 +119,7 @@ enum baozi_status bao_core_open(const struct bao_core_config *config,
     core->now_us = config->now_us;
     core->opened_us = config->now_us;
     core->log_room = UINT64_MAX;
+    core->log_lease_room = UINT64_MAX;
     core->random = bao_digest_mix(config->seed ^ UINT64_C(0x62616f7a69)) | 1;
     open_tables(core);
     open_pools(core);
@@ -506,9 +507,12 @@ uint64_t bao_core_now_us(const struct bao_core *core)
     return core->now_us;
 }
 
-void bao_core_log_room(struct bao_core *core, uint64_t bytes)
+void bao_core_log_room(struct bao_core *core,
+                       uint64_t put_bytes,
+                       uint64_t lease_bytes)
 {
-    core->log_room = bytes;
+    core->log_room = put_bytes;
+    core->log_lease_room = lease_bytes;
 }
 
 uint64_t bao_core_waiting(const struct bao_core *core)

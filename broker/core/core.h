@@ -138,8 +138,11 @@ void bao_core_recovered(struct bao_core *core,
 uint64_t bao_core_now_us(const struct bao_core *core);
 
 /* So many bytes may be put from now on (for the log's sake); puts beyond are
- * answered STORAGE_FULL. */
-void bao_core_log_room(struct bao_core *core, uint64_t bytes);
+ * answered STORAGE_FULL. With less than `lease_bytes` for all else only what
+ * frees room goes on: settles, returns, cancel, purge, join. */
+void bao_core_log_room(struct bao_core *core,
+                       uint64_t put_bytes,
+                       uint64_t lease_bytes);
 
 /* Requests that wait; after STORAGE_FAILED, those still to be answered. */
 uint64_t bao_core_waiting(const struct bao_core *core);

@@ -12,6 +12,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
 #include "broker/core/push.h"
+#include "broker/core/room.h"
 #include "broker/core/settle.h"
 #include "broker/core/tally.h"
 #include "broker/core/waiter.h"
@@ -91,7 +92,8 @@ static bool is_open(const struct bao_core *core, const struct bao_queue *queue)
 {
     return queue->gets.count == 0 && queue->counts[BAO_STATE_READY] > 0 &&
            (queue->options.paused & BAO_DIRECTION_OUT) == 0 &&
-           !bao_memory_is_low(core) && queue->shut != 2;
+           !bao_memory_is_low(core) && !bao_room_is_low(core, queue) &&
+           queue->shut != 2;
 }
 
 void bao_get(struct bao_core *core, const struct bao_call *call)
@@ -117,6 +119,17 @@ void bao_get(struct bao_core *core, const struct bao_call *call)
         grant.bytes = op->bytes;
     }
     grant.lease_us = bao_lease_us_of(queue, op, grant.flags != 0);
+    if (bao_room_is_low(core, queue) && queue->counts[BAO_STATE_READY] > 0) {
+        BAO_MARK("the log has no room for a lease");
+        bao_refuse(core,
+                   call,
+                   BAOZI_STORAGE_FULL,
+                   bao_text_span(queue->name),
+                   BAO_LITERAL("the broker's disk is full, and what it keeps "
+                               "for settling is used; make room there, settle "
+                               "or purge"));
+        return;
+    }
     struct bao_grant wish = grant;
     const bool blind = BAO_PLANTED(EMPTY_LIES) &&
                        bao_has(op, BAO_BIT(WAIT_MS)) && op->wait_ms == 0 &&
@@ -234,12 +247,13 @@ void bao_get_serve(struct bao_core *core, struct bao_queue *queue)
 {
     while (queue->gets.count > 0 && core->budget > 0 &&
            bao_out_has_room(core)) {
+        const bool low =
+            bao_memory_is_low(core) || bao_room_is_low(core, queue);
         const bool open = queue->counts[BAO_STATE_READY] > 0 &&
                           (queue->options.paused & BAO_DIRECTION_OUT) == 0 &&
-                          queue->shut != 2 && !bao_memory_is_low(core);
+                          queue->shut != 2 && !low;
         if (!open && !core->draining) {
-            if (bao_memory_is_low(core) &&
-                !bao_link_is_listed(&queue->starved)) {
+            if (low && !bao_link_is_listed(&queue->starved)) {
                 bao_list_push(&core->starved, &queue->starved);
             }
             break;

@@ -8,6 +8,7 @@
 #include "broker/core/items.h"
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
+#include "broker/core/room.h"
 #include "broker/core/session.h"
 #include "broker/core/settle.h"
 #include "common/planted.h"
@@ -133,6 +134,7 @@ bool bao_grant(struct bao_core *core,
     }
     grant->token = fact->token;
     core->budget -= grant->count;
+    bao_room_for_leases(core, queue, grant->count);
     bao_decide(core, fact);
     bao_session_beat(core, grant->session);
     return true;

@@ -9,12 +9,11 @@
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
 #include "broker/core/put.h"
+#include "broker/core/room.h"
 #include "broker/core/settle.h"
 #include "broker/core/tally.h"
 #include "common/planted.h"
 #include "common/wire.h"
-
-#define LOG_OVERHEAD ((uint64_t)64 << 10) /* of a put's fact, at most */
 
 uint64_t bao_queue_held(const struct bao_queue *queue)
 {
@@ -202,20 +201,6 @@ static bool admit_group(struct bao_core *core,
     return true;
 }
 
-/* Takes the bytes of a put from what the log has room for. */
-static bool
-admit_log(struct bao_core *core, const struct bao_queue *queue, uint64_t bytes)
-{
-    if (!queue->logged || core->log_room == UINT64_MAX) {
-        return true;
-    }
-    if (bytes + LOG_OVERHEAD > core->log_room) {
-        return false;
-    }
-    core->log_room -= bytes + LOG_OVERHEAD;
-    return true;
-}
-
 enum baozi_status bao_offer_admit(struct bao_core *core,
                                   struct bao_queue *queue,
                                   const struct bao_parked *offer,
@@ -246,7 +231,7 @@ enum baozi_status bao_offer_admit(struct bao_core *core,
         *why = BAO_LITERAL("it has group_max groups with open items");
         return BAOZI_QUOTA;
     }
-    if (!admit_log(core, queue, bytes)) {
+    if (!bao_room_for_put(core, queue, bytes)) {
         BAO_MARK("the log has no room for a put");
         *why = BAO_LITERAL("the broker's disk is full; make room there, or "
                            "settle items");

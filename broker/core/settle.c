@@ -12,6 +12,7 @@
 #include "broker/core/line.h"
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
+#include "broker/core/room.h"
 #include "broker/core/store.h"
 #include "broker/core/tally.h"
 #include "common/planted.h"
@@ -160,7 +161,8 @@ static void settle_entry(struct bao_core *core,
     if (BAO_PLANTED(RESULT_SHIFTED)) {
         result = result_of(core, call, wish, i);
     }
-    if ((fate.flags & BAO_FLAG_WANT_RESULT) != 0) {
+    if ((fate.flags & BAO_FLAG_WANT_RESULT) != 0 &&
+        bao_room_for_result(core, item->queue, result.bytes)) {
         vector->result = result;
     }
     bao_vector_add(core, vector, item, fate, rid);
@@ -191,7 +193,8 @@ void bao_settle(struct bao_core *core, const struct bao_call *call)
     bao_vector_open(core, &vector, call->count);
     vector.verb = call->verb;
     vector.session = call->session;
-    if (bao_has(op, BAO_BIT(ERROR)) && !bao_memory_is_low(core)) {
+    if (bao_has(op, BAO_BIT(ERROR)) && !bao_memory_is_low(core) &&
+        core->log_lease_room > 0) {
         vector.error = op->error;
     }
     for (uint32_t i = 0; i < call->from && wish.has_results; i++) {

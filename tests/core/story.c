@@ -378,7 +378,11 @@ static void do_broker(struct story *story, const char *words)
         command.kind = BAO_COMMAND_STORAGE_FAILED;
         world_command(world, &command);
     } else if (strncmp(words, "log room ", 9) == 0) {
-        bao_core_log_room(world->core, strtoull(words + 9, NULL, 10));
+        char *end = NULL;
+        const uint64_t puts = strtoull(words + 9, &end, 10);
+        const uint64_t leases =
+            *end == '\0' ? UINT64_MAX : strtoull(end, NULL, 10);
+        bao_core_log_room(world->core, puts, leases);
     } else if (strncmp(words, "wall jumps ", 11) == 0) {
         world->config.wall_offset_us += strtoll(words + 11, NULL, 10) * 1000;
         command.kind = BAO_COMMAND_WALL_JUMPED;

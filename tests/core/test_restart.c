@@ -213,6 +213,33 @@ static void test_restart__a_full_log_refuses_puts_alone(void **state)
                "[   7] p1 put buns 'c'      -> STORAGE_FULL\n");
 }
 
+/* When the reserve is used too, only what frees room goes on. */
+static void test_restart__a_log_at_its_end_hands_out_nothing_new(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' 'c' 'd' many -> ok, item 1\n"
+               "[   0] p1 declare bowl durability memory -> ok, created\n"
+               "[   0] p1 put bowl 'x'      -> ok, item bowl/1\n"
+               "[   0] w1 get buns          -> ok, item 1 'a', lease 1 "
+               "until 30000\n"
+               "[   0] w2 get buns          -> ok, item 2 'b', lease 2 "
+               "until 30000\n"
+               "[   1] broker log room 0 65000\n"
+               "[   2] w1 get buns          -> STORAGE_FULL\n"
+               "[   2] w1 get buns try      -> STORAGE_FULL\n"
+               "[   2] w3 subscribe buns items 5 #s .. waits\n"
+               "[   2] w1 get bowl          -> ok, item bowl/1 'x', lease 3 "
+               "until 30002\n"
+               "[   3] w1 done 1            -> ok\n"
+               "[   3] w2 release 2         -> ok\n"
+               "[   4] p1 cancel_item 3     -> ok\n"
+               "[   5] p1 stat buns ready   -> ok, ready 2\n"
+               "[   6] broker log room 0 100000\n"
+               "[   7] p1 put buns 'e'      -> STORAGE_FULL\n"
+               "       w3 subscribe #s      -> push 1: item 2 'b', item 4 "
+               "'d', leases 4-5 until 30007\n");
+}
+
 static void test_restart__a_failed_disk_is_told_to_all_who_wait(void **state)
 {
     (void)state;
@@ -317,6 +344,7 @@ const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__a_memory_queue_becomes_durable_before_its_first_put,
               "S9.a"),
     CORE_TEST(test_restart__a_full_log_refuses_puts_alone, "S9.b"),
+    CORE_TEST(test_restart__a_log_at_its_end_hands_out_nothing_new, "S9.b"),
     CORE_TEST(test_restart__a_failed_disk_is_told_to_all_who_wait, "S9.c"),
     CORE_TEST(test_restart__a_subscription_goes_on, "S2.j S4.5.b"),
     CORE_TEST(test_restart__a_dead_session_is_remembered_across_a_restart,

@@ -32,7 +32,7 @@ static void live(struct log_world *world)
     /* It stands still. */
     struct bao_log_marks before = bao_log_marks(world->log);
     assert_true(bao_log_failure(world->log)[0] != '\0');
-    assert_int_equal(bao_log_room(world->log, true), 0);
+    assert_int_equal(bao_log_room(world->log, BAO_LOG_FOR_SETTLES), 0);
     assert_false(log_world_put(world, 1));
     log_world_turn(world, 30000);
     struct bao_log_marks after = bao_log_marks(world->log);

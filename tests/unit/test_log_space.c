@@ -118,6 +118,19 @@ static void test_space__moving_survives_power_cuts(void **state)
     }
 }
 
+static void fill_up(struct log_owner *owner)
+{
+    uint32_t refused = 0;
+    while (refused < 1000) {
+        if (bao_log_room(owner->world->log, BAO_LOG_FOR_PUTS) > 8192)
+            assert_true(log_owner_put(owner, 8));
+        else
+            refused++;
+        log_owner_turn(owner, 200);
+        assert_false(bao_log_failed(owner->world->log));
+    }
+}
+
 /* [S9, F7] A full disk refuses puts, goes on with settlements, and recovers by
  * itself when there is room. */
 static void test_space__a_full_disk_is_no_end(void **state)
@@ -127,21 +140,13 @@ static void test_space__a_full_disk_is_no_end(void **state)
         struct log_world world;
         struct log_owner owner;
         uint64_t oldest = 1;
-        uint64_t refused = 0;
         log_world_init(&world, 31, SEGMENT_BYTES);
         if (laziness > 0)
             log_world_slow(&world, 2);
         log_owner_init(&owner, &world);
         liar_limit(world.liar, 20 * SEGMENT_BYTES);
         assert_int_equal(log_owner_open(&owner), BAOZI_OK);
-        while (refused < 1000) {
-            if (bao_log_room(world.log, false) > 8192)
-                assert_true(log_owner_put(&owner, 8));
-            else
-                refused++;
-            log_owner_turn(&owner, 200);
-            assert_false(bao_log_failed(world.log));
-        }
+        fill_up(&owner);
         uint64_t full = owner.live_count;
         print_message("# full with %llu items\n", (unsigned long long)full);
         assert_true(full > 1000);
@@ -152,13 +157,13 @@ static void test_space__a_full_disk_is_no_end(void **state)
                 log_owner_check(&owner, oldest);
                 ids[i] = oldest++;
             }
-            assert_true(bao_log_room(world.log, true) > 8192);
+            assert_true(bao_log_room(world.log, BAO_LOG_FOR_SETTLES) > 8192);
             assert_true(log_owner_settle(&owner, ids, 8));
             log_owner_turn(&owner, 200);
         }
         for (int i = 0; i < 3000; i++)
             log_owner_turn(&owner, 1000);
-        assert_true(bao_log_room(world.log, false) > 8192);
+        assert_true(bao_log_room(world.log, BAO_LOG_FOR_PUTS) > 8192);
         assert_true(log_owner_put(&owner, 8));
         log_owner_turn(&owner, 200);
         log_world_cut(&world, LIAR_CUT_SECTORS);
@@ -170,12 +175,60 @@ static void test_space__a_full_disk_is_no_end(void **state)
     }
 }
 
+/* [S9] On a disk that stays full, facts that free nothing (leases and
+ * returns) go on for ever: two segments are filled in turns. */
+static void test_space__a_full_disk_takes_dead_facts_for_ever(void **state)
+{
+    (void)state;
+    for (uint32_t laziness = 0; laziness < 3; laziness += 2) {
+        struct log_world world;
+        struct log_owner owner;
+        struct bao_log_stats stats;
+        uint64_t least = UINT64_MAX;
+        log_world_init(&world, 41 + laziness, SEGMENT_BYTES);
+        if (laziness > 0)
+            log_world_slow(&world, laziness);
+        world.steps = 12;
+        log_owner_init(&owner, &world);
+        liar_limit(world.liar, 20 * SEGMENT_BYTES);
+        assert_int_equal(log_owner_open(&owner), BAOZI_OK);
+        fill_up(&owner);
+        bao_log_stats(world.log, &stats);
+        uint64_t end = stats.bytes + 40 * (uint64_t)SEGMENT_BYTES;
+        while (stats.bytes < end) {
+            uint64_t room = bao_log_room(world.log, BAO_LOG_FOR_LEASES);
+            least = room < least ? room : least;
+            assert_true(room > 1024);
+            assert_true(bao_log_room(world.log, BAO_LOG_FOR_PUTS) < 8192);
+            for (int i = 0; i < 8; i++)
+                assert_true(log_owner_settle(&owner, NULL, 0));
+            log_owner_turn(&owner, 200);
+            assert_false(bao_log_failed(world.log));
+            bao_log_stats(world.log, &stats);
+        }
+        print_message("# 40 segments of dead facts, at least %llu bytes of "
+                      "room left\n",
+                      (unsigned long long)least);
+        liar_limit(world.liar, UINT64_MAX);
+        for (int i = 0; i < 3000; i++)
+            log_owner_turn(&owner, 1000);
+        assert_true(bao_log_room(world.log, BAO_LOG_FOR_PUTS) == UINT64_MAX);
+        log_owner_check_all(&owner);
+        log_world_cut(&world, LIAR_CUT_SECTORS);
+        assert_int_equal(log_owner_open(&owner), BAOZI_OK);
+        log_owner_check_all(&owner);
+        log_owner_fini(&owner);
+        log_world_fini(&world);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_space__is_bounded_by_what_is_live),
         cmocka_unit_test(test_space__moving_survives_power_cuts),
         cmocka_unit_test(test_space__a_full_disk_is_no_end),
+        cmocka_unit_test(test_space__a_full_disk_takes_dead_facts_for_ever),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
