@@ -371,13 +371,14 @@ def storm(url):
     return 256, 0
 
 
-def hoard(url, count=1500, seconds=2):
-    """As many connections as it gets, held for a while."""
+def hoard(url, count=1500, seconds=2, patience=0.1):
+    """As many connections as it gets, held for a while; one that takes longer
+    than its patience is refused, and ten of these are enough."""
     peers = []
     refused = 0
     while len(peers) < count and refused < 10:
         try:
-            peers.append(connect(url, 0.1))
+            peers.append(connect(url, patience))
         except OSError:
             refused += 1
     time.sleep(seconds)
