@@ -3,15 +3,14 @@
  * this.
  *
  * bodies.c follows the facts and gives memory back; bodies_spot.c says where
- * the payload of an id is; bodies_tray.c has the trays; bodies_log.c and
- * bodies_image.c are about the log.
+ * the payload of an id is; bodies_rack.c and bodies_tray.c have the trays;
+ * bodies_log.c and bodies_image.c are about the log.
  */
 #ifndef BAO_BODIES_INNER_H
 #define BAO_BODIES_INNER_H
 
-#include "broker/bodies_tray.h"
+#include "broker/bodies_rack.h"
 #include "common/table.h"
-#include "common/tree.h"
 
 struct bao_bodies_queue {
     struct bao_table_node node;
@@ -19,7 +18,7 @@ struct bao_bodies_queue {
     struct bao_link here; /* in bodies->here until it is deleted */
     uint64_t incarnation;
     uint64_t image_last;   /* number of the last item that an image has */
-    struct bao_tree trays; /* by number / 64; none is empty */
+    struct bao_rack trays; /* none is without a payload */
     struct bao_tree alone; /* by number: what lies on no tray */
     struct bao_tray *tail; /* the tray of the highest numbers, or NULL */
     struct bao_tray *last; /* the one last asked for, or NULL */

@@ -1,9 +1,8 @@
 /*
  * bodies_spot.c - where the payload of an id is: on a tray, or alone.
  *
- * Numbers of a queue's items are dense, so its trays hang in a tree by number
- * / 64, some 10 bytes a tray. What a tray does not take hangs in a second tree
- * by number: it is empty in most queues.
+ * Numbers of a queue's items are dense, so each queue has a rack of trays. What
+ * no tray takes hangs in a tree by number: it is empty in most queues.
  *
  * Invariant: a number is on a tray or alone, never both; no tray is without
  * an entry that lives.
@@ -39,7 +38,7 @@ struct bao_bodies_queue *bao_bodies_queue_get(struct bao_bodies *bodies,
         return queue;
     queue = bao_bodies_room(bodies, sizeof *queue);
     *queue = (struct bao_bodies_queue){.incarnation = incarnation};
-    bao_tree_init(&queue->trays, bodies->arena);
+    bao_rack_init(&queue->trays, bodies->arena);
     bao_tree_init(&queue->alone, bodies->arena);
     bao_table_put(
         &bodies->queues, &queue->node, bao_hash_number(incarnation, 0));
@@ -52,7 +51,7 @@ struct bao_bodies_queue *bao_bodies_queue_get(struct bao_bodies *bodies,
 
 struct bao_tray *bao_queue_seek(struct bao_bodies_queue *queue, uint64_t key)
 {
-    struct bao_tray *tray = bao_tree_find(&queue->trays, key);
+    struct bao_tray *tray = bao_rack_find(&queue->trays, key);
     if (tray == NULL)
         return NULL;
     queue->last = tray;
@@ -66,10 +65,7 @@ static void replace(struct bao_bodies_queue *queue,
                     const struct bao_tray *before,
                     struct bao_tray *tray)
 {
-    if (tray == NULL)
-        bao_tree_remove(&queue->trays, key);
-    else
-        bao_tree_replace(&queue->trays, key, tray);
+    bao_rack_replace(&queue->trays, key, tray);
     if (queue->last == before)
         queue->last = tray;
     if (queue->tail == before)
@@ -108,8 +104,7 @@ void bao_queue_set_tray(struct bao_bodies *bodies,
         replace(queue, key, before, tray);
         return;
     }
-    const bool good = bao_tree_put(&queue->trays, key, tray, 0);
-    BAO_ASSERT(good);
+    bao_rack_put(&queue->trays, key, tray);
     bao_bodies_note_peak(bodies);
     put_tail(bodies, queue, key, tray);
 }
@@ -143,14 +138,13 @@ bool bao_spot_first(struct bao_bodies_queue *queue,
     const uint64_t key = from >> BAO_TRAY_BITS;
     const struct bao_tree_entry alone =
         bao_tree_first(&queue->alone, BAO_TREE_ANY, from);
-    struct bao_tree_entry entry =
-        bao_tree_first(&queue->trays, BAO_TREE_ANY, key);
+    struct bao_tree_entry entry = bao_rack_first(&queue->trays, key);
     struct bao_tray *tray = entry.value;
     uint64_t left = tray == NULL ? 0 : tray->live;
     if (tray != NULL && entry.key == key)
         left = left >> bao_slot_of(from) << bao_slot_of(from);
     if (tray != NULL && left == 0) { /* none of this tray lies behind it */
-        entry = bao_tree_first(&queue->trays, BAO_TREE_ANY, key + 1);
+        entry = bao_rack_first(&queue->trays, key + 1);
         tray = entry.value;
         left = tray == NULL ? 0 : tray->live;
     }
@@ -171,8 +165,7 @@ uint64_t bao_spot_last(struct bao_bodies_queue *queue)
 {
     const struct bao_tree_entry alone =
         bao_tree_last(&queue->alone, BAO_TREE_ANY, UINT64_MAX);
-    const struct bao_tree_entry entry =
-        bao_tree_last(&queue->trays, BAO_TREE_ANY, UINT64_MAX);
+    const struct bao_tree_entry entry = bao_rack_last(&queue->trays);
     const struct bao_tray *tray = entry.value;
     const uint64_t number = alone.value == NULL ? 0 : alone.key;
     if (tray == NULL)

@@ -1,5 +1,6 @@
 /*
- * test_bodies_tray.c - a tray against an array of what each number must have.
+ * test_bodies_tray.c - a tray against an array of what each number must have,
+ * and the rack that trays stand on.
  */
 #include "broker/bodies_inner.h"
 #include "tests/unit/model.h"
@@ -267,10 +268,66 @@ static void test_bodies_tray__agrees_with_a_naive_model(void **state)
     model_each_seed("bodies_tray", run_seed);
 }
 
+/* --- the rack --- */
+
+#define KEYS 40u
+
+static void check_rack(const struct bao_rack *rack, struct bao_tray **model)
+{
+    struct bao_tree_entry last = {0, NULL};
+    uint64_t from = 0;
+    for (uint64_t key = 0; key < KEYS; key++) {
+        assert_ptr_equal(bao_rack_find(rack, key), model[key]);
+        if (model[key] == NULL)
+            continue;
+        const struct bao_tree_entry entry = bao_rack_first(rack, from);
+        assert_int_equal(entry.key, key);
+        assert_ptr_equal(entry.value, model[key]);
+        last = entry;
+        from = key + 1;
+    }
+    assert_null(bao_rack_first(rack, from).value);
+    assert_ptr_equal(bao_rack_last(rack).value, last.value);
+}
+
+/* From few to many and back, some times. */
+static void run_rack(uint64_t seed)
+{
+    static struct bao_tray trays[2 * KEYS];
+    struct bao_tray *model[KEYS] = {NULL};
+    struct bao_rack rack;
+    void *memory;
+    struct bao_arena *arena = model_arena(&memory, 1u << 20);
+    bao_rack_init(&rack, arena);
+    for (unsigned step = 0; step < 4000; step++) {
+        const uint64_t key = model_random(KEYS);
+        struct bao_tray *tray = &trays[model_random(2 * KEYS)];
+        const bool grows = (step / 200 + seed) % 2 == 0;
+        if (model[key] == NULL && grows)
+            bao_rack_put(&rack, key, model[key] = tray);
+        else if (model[key] != NULL)
+            bao_rack_replace(&rack, key, model[key] = grows ? tray : NULL);
+        if (step % 8 == 0)
+            check_rack(&rack, model);
+    }
+    for (uint64_t key = 0; key < KEYS; key++) {
+        if (model[key] != NULL)
+            bao_rack_replace(&rack, key, NULL);
+    }
+    model_arena_end(arena, memory);
+}
+
+static void test_bodies_rack__agrees_with_a_naive_model(void **state)
+{
+    (void)state;
+    model_each_seed("bodies_rack", run_rack);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bodies_tray__agrees_with_a_naive_model),
+        cmocka_unit_test(test_bodies_rack__agrees_with_a_naive_model),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests_name("bodies_tray", tests, NULL, NULL);
