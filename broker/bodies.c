@@ -466,6 +466,11 @@ size_t bao_bodies_used(const struct bao_bodies *bodies)
     return bao_arena_used(bodies->arena);
 }
 
+struct bao_arena *bao_bodies_arena(const struct bao_bodies *bodies)
+{
+    return bodies->arena;
+}
+
 uint64_t bao_bodies_count(const struct bao_bodies *bodies)
 {
     return bodies->count;

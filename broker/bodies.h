@@ -130,6 +130,9 @@ const char *bao_bodies_damage(const struct bao_bodies *bodies,
                               uint64_t *id,
                               uint64_t *address);
 
+/* What they lie in, for whoever gives idle pages back. */
+struct bao_arena *bao_bodies_arena(const struct bao_bodies *bodies);
+
 /* Bytes in use, overhead included, and bodies stored. */
 size_t bao_bodies_used(const struct bao_bodies *bodies);
 uint64_t bao_bodies_count(const struct bao_bodies *bodies);

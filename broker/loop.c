@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "broker/bodies.h"
+#include "broker/pages.h"
 #include "common/complain.h"
 #include "common/log.h"
 #include "common/time.h"
@@ -21,6 +23,7 @@
 #define WALL_SLACK_US 1000
 #define FAREWELL_US   (500u * 1000u)
 #define LAST_WORDS_US (50u * 1000u)
+#define ARENAS        3u /* of core, gateway, bodies */
 
 struct loop {
     struct bao_loop_config config;
@@ -37,6 +40,7 @@ struct loop {
     bool ended;
     bool failed; /* the disk did; the last answers are leaving */
     uint64_t failed_until_us;
+    struct bao_pages pages[ARENAS];
 };
 
 /* --- time --- */
@@ -144,6 +148,8 @@ static bool turn(struct loop *loop)
         spent = is_spent(loop, &work);
     }
     bool more = bao_disk_turn(loop->config.disk, loop->now_us);
+    for (unsigned i = 0; i < ARENAS; i++)
+        more = bao_pages_turn(&loop->pages[i], loop->now_us) || more;
     more = bao_gateway_release(gateway) || more;
     bao_guard_explain(loop->config.guard,
                       BAO_USE_LEDGER,
@@ -203,6 +209,8 @@ static bool wait_for_work(struct loop *loop, bool more)
                               bao_edge_deadline(loop->config.edge));
     due_us = earlier(due_us, loop->wall_look_us);
     due_us = earlier(due_us, bao_disk_deadline(loop->config.disk));
+    for (unsigned i = 0; i < ARENAS; i++)
+        due_us = earlier(due_us, bao_pages_deadline(&loop->pages[i]));
     if (loop->failed)
         due_us = loop->failed_until_us;
     if (loop->draining)
@@ -247,6 +255,10 @@ int bao_loop_run(const struct bao_loop_config *config)
     loop.now_us = bao_clock_now_us(config->clock);
     loop.wall_offset_us = bao_clock_wall_offset_us(config->clock);
     loop.wall_look_us = loop.now_us + WALL_LOOK_US;
+    bao_pages_open(&loop.pages[0], bao_core_arena(config->core));
+    bao_pages_open(&loop.pages[1], bao_gateway_arena(config->gateway));
+    bao_pages_open(&loop.pages[2],
+                   bao_bodies_arena(bao_gateway_bodies(config->gateway)));
     bool good = open_watchers(&loop);
     bool more = true;
     while (good && !loop.ended && !is_drained(&loop) && !is_failed(&loop)) {

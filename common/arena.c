@@ -9,8 +9,10 @@
  *   free    [size|flags][next][previous] ............. [size]
  *
  * The last word lets the next block find its free neighbour; it is only there
- * when the next block's PREVIOUS_FREE flag says so. Free blocks hang in lists
- * by size class: 32 classes for each power of two, two levels of bitmaps.
+ * when the next block's PREVIOUS_FREE flag says so. A free block is IDLE when
+ * all its whole pages were named to the owner, or never used. Free blocks hang
+ * in lists by size class: 32 classes for each power of two, two levels of
+ * bitmaps.
  */
 #include "common/arena.h"
 
@@ -22,13 +24,15 @@
 #define BLOCK_MIN       32u /* size, two links, size again */
 #define FREE            ((uint64_t)1)
 #define PREVIOUS_FREE   ((uint64_t)2)
-#define FLAGS           (FREE | PREVIOUS_FREE)
+#define IDLE            ((uint64_t)4)
+#define FLAGS           (FREE | PREVIOUS_FREE | IDLE)
 #define SECOND_BITS     5u
 #define SECOND_COUNT    (1u << SECOND_BITS)
 #define SMALL_BYTES     (SECOND_COUNT * ALIGN) /* below: one class per size */
 #define SMALL_BITS      9u
 #define FIRST_COUNT     40u
 #define ARENA_BYTES_MIN (64u * 1024u)
+#define IDLE_BYTES_MIN  (64u * 1024u) /* of a block whose pages are named */
 
 _Static_assert(SMALL_BYTES == 1u << SMALL_BITS, "classes meet at 512");
 _Static_assert(sizeof(uint64_t) == WORD && sizeof(void *) <= WORD,
@@ -43,6 +47,10 @@ struct block {
 struct bao_arena {
     size_t capacity;
     size_t used;
+    size_t peak;        /* of `used` since idle pages were named last */
+    struct block *idle; /* the one being named, or NULL */
+    uint8_t *idle_at;   /* its first page that was not */
+    unsigned idle_list; /* lists at and above are done; 0: none is */
     uint64_t first_map;
     uint32_t second_map[FIRST_COUNT];
     struct block *lists[FIRST_COUNT][SECOND_COUNT];
@@ -158,7 +166,9 @@ static void unlist_block(struct bao_arena *arena, struct block *block)
         if (arena->second_map[at.first] == 0)
             arena->first_map &= ~(UINT64_C(1) << at.first);
     }
-    block->size &= ~FREE;
+    block->size &= ~(FREE | IDLE);
+    if (arena->idle == block)
+        arena->idle = NULL;
     block_next(block)->size &= ~PREVIOUS_FREE;
 }
 
@@ -198,7 +208,7 @@ struct bao_arena *bao_arena_init(void *memory, size_t bytes)
     size_t end = (bytes - WORD) / ALIGN * ALIGN - WORD;
     arena->capacity = end - start;
     arena->first = (struct block *)(void *)((uint8_t *)memory + start);
-    arena->first->size = arena->capacity;
+    arena->first->size = arena->capacity | IDLE;
     block_next(arena->first)->size = 0;
     list_block(arena, arena->first);
     poison(after_links(arena->first), (uint8_t *)memory + end - WORD);
@@ -221,6 +231,7 @@ void *bao_arena_take(struct bao_arena *arena, size_t bytes)
     if (block == NULL)
         return NULL;
     BAO_ASSERT(block_size(block) >= size);
+    const uint64_t idle = block->size & IDLE;
     unlist_block(arena, block);
 
     uint64_t rest = block_size(block) - size;
@@ -228,11 +239,13 @@ void *bao_arena_take(struct bao_arena *arena, size_t bytes)
         block->size = size | (block->size & FLAGS);
         struct block *tail = block_next(block);
         BAO_UNPOISON(tail, sizeof(*tail));
-        tail->size = rest;
+        tail->size = rest | idle;
         list_block(arena, tail);
     }
     BAO_UNPOISON(block_payload(block), block_size(block) - WORD);
     arena->used += block_size(block);
+    if (arena->used > arena->peak)
+        arena->peak = arena->used;
     return block_payload(block);
 }
 
@@ -270,8 +283,10 @@ void bao_arena_give(struct bao_arena *arena, void *payload)
     poison(first, last);
 }
 
-/* Cuts a taken block to `size`; the rest joins a free neighbour behind it. */
-static void cut(struct bao_arena *arena, struct block *block, uint64_t size)
+/* Cuts a taken block to `size`; the rest joins a free neighbour behind it.
+ * `idle` is IDLE if the rest was so before, and has no such neighbour. */
+static void
+cut(struct bao_arena *arena, struct block *block, uint64_t size, uint64_t idle)
 {
     const uint64_t rest = block_size(block) - size;
     if (rest < BLOCK_MIN)
@@ -286,7 +301,9 @@ static void cut(struct bao_arena *arena, struct block *block, uint64_t size)
         unlist_block(arena, next);
         tail->size += block_size(next);
         last = after_links(next);
+        BAO_ASSERT(idle == 0);
     }
+    tail->size |= idle;
     list_block(arena, tail);
     poison(after_links(tail), last);
 }
@@ -296,7 +313,7 @@ void bao_arena_trim(struct bao_arena *arena, void *payload, size_t bytes)
     struct block *block = (struct block *)(void *)((uint8_t *)payload - WORD);
     BAO_ASSERT((block->size & FREE) == 0);
     BAO_ASSERT(block_size(block) >= size_for(bytes));
-    cut(arena, block, size_for(bytes));
+    cut(arena, block, size_for(bytes), 0);
 }
 
 bool bao_arena_extend(struct bao_arena *arena, void *payload, size_t bytes)
@@ -312,6 +329,7 @@ bool bao_arena_extend(struct bao_arena *arena, void *payload, size_t bytes)
     if ((next->size & FREE) == 0 || block_size(block) + block_size(next) < size)
         return false;
     const uint64_t more = block_size(next);
+    const uint64_t idle = next->size & IDLE;
     unlist_block(arena, next);
     block->size += more;
     arena->used += more;
@@ -319,7 +337,9 @@ bool bao_arena_extend(struct bao_arena *arena, void *payload, size_t bytes)
     const uint64_t taken = size - (block_size(block) - more);
     const uint64_t clean = taken + sizeof(struct block);
     BAO_UNPOISON(next, clean < more ? clean : more);
-    cut(arena, block, size);
+    cut(arena, block, size, idle);
+    if (arena->used > arena->peak)
+        arena->peak = arena->used;
     return true;
 }
 
@@ -331,6 +351,67 @@ size_t bao_arena_used(const struct bao_arena *arena)
 size_t bao_arena_capacity(const struct bao_arena *arena)
 {
     return arena->capacity;
+}
+
+/* --- giving pages back --- */
+
+size_t bao_arena_kept(const struct bao_arena *arena)
+{
+    return arena->peak - arena->used;
+}
+
+/* The next block whose pages were not named, from the largest on; or NULL. */
+static struct block *next_idle(struct bao_arena *arena)
+{
+    const struct place least = place_of(IDLE_BYTES_MIN);
+    const unsigned end = least.first * SECOND_COUNT + least.second;
+    if (arena->idle_list == 0)
+        arena->idle_list = FIRST_COUNT * SECOND_COUNT;
+    while (arena->idle_list > end) {
+        const unsigned at = arena->idle_list - 1;
+        struct block *block =
+            arena->lists[at / SECOND_COUNT][at % SECOND_COUNT];
+        while (block != NULL && (block->size & IDLE) != 0)
+            block = block->next;
+        if (block != NULL)
+            return block;
+        arena->idle_list--;
+    }
+    arena->idle_list = 0;
+    return NULL;
+}
+
+/* The first page boundary at or above `at`. */
+static uint8_t *page_from(uint8_t *at)
+{
+    const size_t over = (uintptr_t)at % BAO_ARENA_PAGE_BYTES;
+    return over == 0 ? at : at + (BAO_ARENA_PAGE_BYTES - over);
+}
+
+void *bao_arena_idle(struct bao_arena *arena, size_t *bytes)
+{
+    if (arena->idle == NULL) {
+        arena->idle = next_idle(arena);
+        if (arena->idle == NULL) {
+            arena->peak = arena->used;
+            return NULL;
+        }
+        arena->idle_at = page_from(after_links(arena->idle));
+    }
+    struct block *block = arena->idle;
+    uint8_t *start = arena->idle_at;
+    uint8_t *last = (uint8_t *)block + block_size(block) - WORD;
+    last -= (uintptr_t)last % BAO_ARENA_PAGE_BYTES;
+    BAO_ASSERT(start < last);
+    *bytes = (size_t)(last - start);
+    if (*bytes > BAO_ARENA_IDLE_BYTES) {
+        *bytes = BAO_ARENA_IDLE_BYTES;
+        arena->idle_at += BAO_ARENA_IDLE_BYTES;
+    } else {
+        block->size |= IDLE;
+        arena->idle = NULL;
+    }
+    return start;
 }
 
 /* How many blocks hang in the lists; each must be free and rightly listed. */
@@ -348,6 +429,7 @@ static size_t check_lists(const struct bao_arena *arena)
                 struct place at = place_of(block_size(block));
                 BAO_ASSERT(at.first == i && at.second == j);
                 BAO_ASSERT((block->size & FREE) != 0);
+                BAO_ASSERT((block->size & IDLE) == 0 || block != arena->idle);
                 BAO_ASSERT(block->next == NULL ||
                            block->next->previous == block);
                 listed++;

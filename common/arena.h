@@ -4,7 +4,8 @@
  * Two-level segregated fit (Masmano et al., "TLSF: a new dynamic memory
  * allocator for real-time systems", ECRTS 2004): take and give are O(1),
  * neighbours merge at once, and no system call is ever made, so the pure core
- * may use it. Pages that were never used are never touched.
+ * may use it. Pages that were never used are never touched; pages that are not
+ * used any more are named, so that the owner can give them back to the system.
  *
  * Invariant: used + free = capacity; no two neighbouring blocks are free.
  */
@@ -37,6 +38,21 @@ size_t bao_arena_used(const struct bao_arena *arena);
 
 /* All bytes the arena was made of, less its own bookkeeping. */
 size_t bao_arena_capacity(const struct bao_arena *arena);
+
+/* Bytes that were taken at the peak, since all idle pages were named last, and
+ * are free now. */
+size_t bao_arena_kept(const struct bao_arena *arena);
+
+/*
+ * Names free pages, once each while they stay free: *bytes of them, at most
+ * BAO_ARENA_IDLE_BYTES. Until the next call of any function here they may be
+ * given back to the system (madvise), whatever is in them then. NULL, and
+ * nothing is kept any more: all were named, but for those in blocks under 64
+ * KiB.
+ */
+#define BAO_ARENA_IDLE_BYTES ((size_t)16 << 20)
+#define BAO_ARENA_PAGE_BYTES 4096u
+void *bao_arena_idle(struct bao_arena *arena, size_t *bytes);
 
 /* Walks every block and asserts the invariants: O(blocks), for tests. */
 void bao_arena_check(const struct bao_arena *arena);

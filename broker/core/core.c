@@ -538,6 +538,11 @@ size_t bao_core_memory_left(const struct bao_core *core)
     return left > records ? left - records : 0;
 }
 
+struct bao_arena *bao_core_arena(const struct bao_core *core)
+{
+    return core->arena;
+}
+
 uint64_t bao_core_sessions(const struct bao_core *core)
 {
     return core->live_sessions;

@@ -17,6 +17,7 @@
 #define BAO_CORE_H
 
 #include "broker/core/fact.h"
+#include "common/arena.h"
 #include "common/baozi.h"
 
 struct bao_core;
@@ -152,6 +153,9 @@ uint64_t bao_core_digest(const struct bao_core *core);
 
 /* Asserts every invariant by recounting everything: for tests. */
 void bao_core_check(const struct bao_core *core);
+
+/* What its records lie in, for whoever gives idle pages back. */
+struct bao_arena *bao_core_arena(const struct bao_core *core);
 
 /* Bytes of core memory in use; sessions alive; queues. */
 size_t bao_core_memory_used(const struct bao_core *core);

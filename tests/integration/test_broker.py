@@ -206,4 +206,32 @@ def _():
     equal(broker.stop(), 0, "exit code")
 
 
+def resident_mb(broker):
+    with open(f"/proc/{broker.pid}/status", encoding="ascii") as file:
+        for line in file:
+            if line.startswith("RssAnon:"):
+                return int(line.split()[1]) / 1024
+    raise AssertionError("no RssAnon")
+
+
+@test("[P7] what a peak took goes back to the system, though some items stay")
+def _():
+    with Broker() as broker:
+        before = resident_mb(broker)
+        lines = "".join(f"bun {n:0150}\n" for n in range(150000))
+        for words in (("peak",), ("peak", "--delay", "1h"), ("jobs",)):
+            text = lines[:1600] if words[0] == "jobs" else lines
+            done = broker.producer(*words, "-q", input=text)
+            equal(done.returncode, 0, "the producer: " + done.stderr)
+        full = resident_mb(broker)
+        check(full > before + 50, f"{full} MB with all of them")
+        equal(broker.cli("queue", "purge", "peak", "--yes").returncode, 0,
+              "purge")
+        wait_until(lambda: resident_mb(broker) < before + (full - before) / 4,
+                   20, "the memory goes back")
+        contains(broker.cli("get", "jobs").stdout, "bun 00")
+        print(f"# {before:.0f} MB, {full:.0f} MB at the peak, "
+              f"{resident_mb(broker):.0f} MB behind it")
+
+
 main()

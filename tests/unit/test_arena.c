@@ -33,6 +33,21 @@ static size_t random_size(void)
     }
 }
 
+/* As if the system had taken them, and given others. */
+static void lose_idle_pages(struct bao_arena *arena)
+{
+    size_t bytes = 0;
+    uint8_t *idle = bao_arena_idle(arena, &bytes);
+    assert_true(idle != NULL || bao_arena_kept(arena) == 0);
+    assert_int_equal((uintptr_t)idle % BAO_ARENA_PAGE_BYTES, 0);
+    assert_int_equal(bytes % BAO_ARENA_PAGE_BYTES, 0);
+    for (size_t i = 0; i < bytes; i += 8) {
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__clang__)
+        memset(idle + i, 0, 8);
+#endif
+    }
+}
+
 /* Shorter always, longer if there is room behind it. */
 static void resize(struct bao_arena *arena, struct block *block)
 {
@@ -99,6 +114,10 @@ static void run_model(uint64_t seed)
             bao_arena_give(arena, block->at);
             block->at = NULL;
         }
+        assert_true(bao_arena_used(arena) + bao_arena_kept(arena) <=
+                    bao_arena_capacity(arena));
+        if (model_random(20) == 0)
+            lose_idle_pages(arena);
         bao_arena_check(arena);
     }
     for (unsigned i = 0; i < BLOCKS; i++) {
@@ -172,6 +191,44 @@ static void test_arena__does_not_touch_what_it_does_not_use(void **state)
     model_arena_end(arena, memory);
 }
 
+static size_t idle_all(struct bao_arena *arena, unsigned *count)
+{
+    size_t all = 0;
+    size_t bytes = 0;
+    for (*count = 0; bao_arena_idle(arena, &bytes) != NULL; (*count)++)
+        all += bytes;
+    return all;
+}
+
+static void test_arena__names_idle_pages_once(void **state)
+{
+    (void)state;
+    void *memory;
+    unsigned count = 0;
+    struct bao_arena *arena = model_arena(&memory, (size_t)64 << 20);
+    assert_int_equal(idle_all(arena, &count), 0); /* never used */
+    void *low = bao_arena_take(arena, 1u << 20);
+    void *large = bao_arena_take(arena, 40u << 20);
+    void *high = bao_arena_take(arena, 300);
+    assert_int_equal(bao_arena_kept(arena), 0);
+    bao_arena_give(arena, large);
+    assert_true(bao_arena_kept(arena) >= (40u << 20));
+    const size_t named = idle_all(arena, &count);
+    assert_true(named > (40u << 20) - 3 * BAO_ARENA_PAGE_BYTES);
+    assert_true(named <= 40u << 20);
+    assert_int_equal(count, 3);
+    assert_int_equal(bao_arena_kept(arena), 0);
+    assert_int_equal(idle_all(arena, &count), 0);
+    /* What is left of it when a part is taken was not used since. */
+    large = bao_arena_take(arena, 39u << 20);
+    assert_int_equal(idle_all(arena, &count), 0);
+    bao_arena_give(arena, large);
+    assert_true(idle_all(arena, &count) > 39u << 20);
+    bao_arena_give(arena, low);
+    bao_arena_give(arena, high);
+    model_arena_end(arena, memory);
+}
+
 static void test_arena__gives_back_nothing_for_null(void **state)
 {
     (void)state;
@@ -210,6 +267,7 @@ int main(void)
         cmocka_unit_test(test_arena__merges_neighbours_at_once),
         cmocka_unit_test(test_arena__refuses_what_can_never_fit),
         cmocka_unit_test(test_arena__does_not_touch_what_it_does_not_use),
+        cmocka_unit_test(test_arena__names_idle_pages_once),
         cmocka_unit_test(test_arena__gives_back_nothing_for_null),
         cmocka_unit_test(test_arena__is_whole_again_after_exhaustion),
     };
