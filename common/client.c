@@ -109,6 +109,7 @@ static void engine_free(struct bao_engine *e)
         (void)close(e->timer_fd);
     }
     bao_async_free_spares(e);
+    bao_holders_free(e);
     bao_failures_free(e);
     (void)pthread_mutex_destroy(&e->lock);
     (void)pthread_mutex_destroy(&e->failures_lock);
@@ -128,6 +129,7 @@ static enum baozi_status engine_make(const struct bao_settings *settings,
     bao_list_init(&e->watchers);
     bao_list_init(&e->completed);
     bao_list_init(&e->spares);
+    bao_list_init(&e->holders);
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->failures_lock, NULL);
     e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -247,7 +249,10 @@ struct bao_engine *bao_enter(struct baozi *client, enum baozi_status *status)
     struct bao_engine *e = atomic_load(&client->engine);
     atomic_fetch_add(&e->users, 1);
     (void)pthread_mutex_lock(&e->lock);
-    *status = e->closing ? BAOZI_CLOSED : bao_background_start(e);
+    *status = e->closing ? BAOZI_CLOSED : BAOZI_OK;
+    if (*status == BAOZI_OK && !e->background_runs) {
+        *status = bao_background_start(e);
+    }
     if (*status != BAOZI_OK) {
         (void)pthread_mutex_unlock(&e->lock);
         bao_unpin(e);

@@ -107,10 +107,11 @@ struct bao_async {
     uint8_t bytes[]; /* queue name, group, dedup key, header, payload */
 };
 
-/* Blocks of small requests are used again: the allocator's own quick lists
- * end below their size. */
+/* Blocks of small requests and items are used again: it is quicker than the
+ * allocator, whose own quick lists end below the size of a request. */
 #define BAO_ASYNC_BYTES  2048u
 #define BAO_ASYNC_SPARES 256u
+#define BAO_HOLDER_BYTES 512u
 
 /* What a baozi_item hides: one block with its bytes behind it. */
 struct bao_holder {
@@ -125,6 +126,7 @@ struct bao_holder {
     struct bao_span payload;
     struct baozi_header *headers; /* decoded when first asked for */
     size_t header_count;
+    bool small; /* of a size that is kept for the next */
     uint8_t id_column[8], token_column[8];
     uint8_t bytes[];
 };
@@ -195,7 +197,8 @@ struct bao_engine {
     size_t async_count; /* puts, settles: not yet called back */
     size_t puts_count;  /* of these: puts */
     struct bao_list completed;
-    struct bao_list spares; /* blocks for the next asynchronous requests */
+    struct bao_list spares;  /* blocks for the next asynchronous requests */
+    struct bao_list holders; /* and for the next items */
     bool calling_back;
     enum baozi_status async_status; /* first failure since the last flush */
     char async_detail[BAO_DETAIL_BYTES];
@@ -284,12 +287,15 @@ enum baozi_status bao_note(struct baozi *client,
 void bao_failures_free(struct bao_engine *engine);
 
 /* client_item.c */
-/* Copies an item; NULL without memory. */
+/* Copies an item; NULL without memory. The lock is held. */
 struct bao_holder *bao_holder_make(struct baozi *client,
                                    struct bao_engine *engine,
                                    const struct bao_item_in *item,
                                    uint32_t lease_ms);
 void bao_holder_free(struct bao_holder *holder);
+/* Frees it, or keeps its block for the next. The lock is held. */
+void bao_holder_give(struct bao_engine *engine, struct bao_holder *holder);
+void bao_holders_free(struct bao_engine *engine);
 void bao_holder_show(struct bao_holder *holder, struct baozi_item *item);
 
 /* client_async.c */

@@ -15,12 +15,18 @@ struct bao_holder *bao_holder_make(struct baozi *client,
 {
     struct bao_span header = item->letter.header;
     struct bao_span payload = item->letter.payload;
-    size_t bytes = item->group.bytes + 1 + header.bytes + payload.bytes;
-    struct bao_holder *holder = malloc(sizeof *holder + bytes);
+    size_t bytes = sizeof(struct bao_holder) + item->group.bytes + 1 +
+                   header.bytes + payload.bytes;
+    bool small = bytes <= BAO_HOLDER_BYTES;
+    struct bao_link *spare = small ? bao_list_pop(&engine->holders) : NULL;
+    struct bao_holder *holder = spare != NULL
+                                    ? BAO_OF(spare, struct bao_holder, link)
+                                    : malloc(small ? BAO_HOLDER_BYTES : bytes);
     if (holder == NULL) {
         return NULL;
     }
     memset(holder, 0, sizeof *holder);
+    holder->small = small;
     holder->lease.id = item->id;
     holder->lease.token = item->token;
     holder->lease.lease_ms = lease_ms;
@@ -53,6 +59,24 @@ void bao_holder_free(struct bao_holder *holder)
 {
     free(holder->headers);
     free(holder);
+}
+
+void bao_holder_give(struct bao_engine *e, struct bao_holder *holder)
+{
+    if (!holder->small || e->holders.count >= BAO_ASYNC_SPARES) {
+        bao_holder_free(holder);
+        return;
+    }
+    free(holder->headers);
+    bao_list_push_front(&e->holders, &holder->link);
+}
+
+void bao_holders_free(struct bao_engine *e)
+{
+    struct bao_link *link;
+    while ((link = bao_list_pop(&e->holders)) != NULL) {
+        free(BAO_OF(link, struct bao_holder, link));
+    }
 }
 
 void bao_holder_show(struct bao_holder *holder, struct baozi_item *item)

@@ -48,6 +48,7 @@
 #define LONG_US          3600000000u
 #define PUMP_MESSAGES    64
 #define PUMP_US          50u
+#define CALLED_AT_ONCE   16u
 #define GATHER_US        200u
 #define RECONNECT_US     100000u
 #define ATTEMPTS_COUNTED 3u /* then they are 0.4 to 1.2 s apart */
@@ -249,11 +250,15 @@ static void mind_held(struct bao_engine *e)
 void bao_pump_soon(struct bao_engine *e, uint64_t now_us)
 {
     bool gathers = e->gather_count > 0 && now_us < e->gather_us;
-    bool due = bao_dialogue_has_next(e->dialogue);
-    if (e->dirty || (!gathers && (due || now_us - e->pumped_us >= PUMP_US))) {
+    if (e->dirty) {
         bao_pump(e);
-    } else if (due) {
-        mind_held(e);
+    } else if (gathers) {
+        if (!e->held && bao_dialogue_has_next(e->dialogue)) {
+            mind_held(e);
+        }
+    } else if (now_us - e->pumped_us >= PUMP_US ||
+               bao_dialogue_has_next(e->dialogue)) {
+        bao_pump(e);
     } else {
         bao_mind_deadline(e);
     }
@@ -389,6 +394,21 @@ static void call_back(struct bao_async *async)
     }
 }
 
+/* Some of the completed ones; true if somebody is to be told. */
+static bool
+take_completed(struct bao_engine *e, struct bao_async **some, size_t *count)
+{
+    bool tells = false;
+    *count = 0;
+    while (*count < CALLED_AT_ONCE && e->completed.count > 0) {
+        struct bao_link *link = bao_list_pop(&e->completed);
+        some[*count] = BAO_OF(link, struct bao_async, link);
+        tells = tells || some[*count]->answered != NULL;
+        (*count)++;
+    }
+    return tells;
+}
+
 /* One thread at a time runs them, so that they come in order. */
 void bao_call_back(struct bao_engine *e)
 {
@@ -396,20 +416,24 @@ void bao_call_back(struct bao_engine *e)
         return;
     }
     e->calling_back = true;
-    struct bao_link *link;
-    while ((link = bao_list_pop(&e->completed)) != NULL) {
-        struct bao_async *async = BAO_OF(link, struct bao_async, link);
-        if (async->answered != NULL) {
+    while (e->completed.count > 0) {
+        struct bao_async *some[CALLED_AT_ONCE];
+        size_t count;
+        if (take_completed(e, some, &count)) {
             (void)pthread_mutex_unlock(&e->lock);
-            call_back(async);
+            for (size_t i = 0; i < count; i++) {
+                call_back(some[i]);
+            }
             (void)pthread_mutex_lock(&e->lock);
         }
-        e->puts_count -= async->holder == NULL ? 1 : 0;
-        e->async_count--;
-        if (async->holder != NULL) {
-            bao_holder_free(async->holder);
+        for (size_t i = 0; i < count; i++) {
+            e->puts_count -= some[i]->holder == NULL ? 1 : 0;
+            if (some[i]->holder != NULL) {
+                bao_holder_give(e, some[i]->holder);
+            }
+            bao_async_free(e, some[i]);
         }
-        bao_async_free(e, async);
+        e->async_count -= count;
     }
     e->calling_back = false;
     bao_wake_watchers(e);
@@ -488,9 +512,7 @@ static void *background_main(void *argument)
 /* Signals are for the program's own threads. */
 enum baozi_status bao_background_start(struct bao_engine *e)
 {
-    if (e->background_runs) {
-        return BAOZI_OK;
-    }
+    BAO_ASSERT(!e->background_runs);
     sigset_t all;
     sigset_t before;
     pthread_attr_t attributes;

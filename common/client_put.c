@@ -307,23 +307,33 @@ static struct bao_span keep(uint8_t **at, struct bao_span bytes)
     return kept;
 }
 
-/* Copies a prepared put with everything that it points at. */
+/* A put that is checked; all of it is lent. */
+struct parcel {
+    struct bao_span queue;
+    const struct baozi_put_options *options;
+    struct bao_letter letter;
+};
+
+/* Copies a put with everything that it points at. */
 static struct bao_async *copy_put(struct bao_engine *e,
-                                  const struct bao_operation *op,
-                                  const struct bao_letter *letter)
+                                  const struct parcel *parcel)
 {
-    size_t bytes = op->queue.bytes + op->group.bytes + op->dedup_key.bytes +
-                   letter->header.bytes + letter->payload.bytes;
+    const struct baozi_put_options *options = parcel->options;
+    const struct bao_letter *letter = &parcel->letter;
+    size_t group_bytes = options->group == NULL ? 0 : strlen(options->group);
+    size_t bytes = parcel->queue.bytes + group_bytes +
+                   options->dedup_key_bytes + letter->header.bytes +
+                   letter->payload.bytes;
     struct bao_async *async = bao_async_make(e, BAO_VERB_PUT, bytes);
     if (async == NULL) {
         return NULL;
     }
     uint8_t *at = async->bytes;
-    struct bao_operation *copy = &async->request.operation;
-    *copy = *op;
-    copy->queue = keep(&at, op->queue);
-    copy->group = keep(&at, op->group);
-    copy->dedup_key = keep(&at, op->dedup_key);
+    struct bao_operation *op = &async->request.operation;
+    set_options(op, options, 0);
+    BAO_SET(op, QUEUE, queue, keep(&at, parcel->queue));
+    op->group = keep(&at, op->group);
+    op->dedup_key = keep(&at, op->dedup_key);
     async->letter.header = keep(&at, letter->header);
     async->letter.payload = keep(&at, letter->payload);
     async->request.letters = &async->letter;
@@ -345,8 +355,7 @@ struct listener {
 
 /* Gives a copy of the put to the engine, once the window has a place. */
 static enum baozi_status submit_put(struct baozi *client,
-                                    const struct bao_call *call,
-                                    const struct bao_letter *letter,
+                                    const struct parcel *parcel,
                                     struct listener listener,
                                     int64_t wait_ms)
 {
@@ -360,8 +369,7 @@ static enum baozi_status submit_put(struct baozi *client,
             bao_gather(e, e->settings->window / 2, bao_time_monotonic_us());
         }
         struct bao_async *async =
-            status == BAOZI_OK ? copy_put(e, &call->request.operation, letter)
-                               : NULL;
+            status == BAOZI_OK ? copy_put(e, parcel) : NULL;
         if (async != NULL) {
             async->answered = listener.answered;
             async->context = listener.context;
@@ -375,7 +383,9 @@ static enum baozi_status submit_put(struct baozi *client,
         status = BAOZI_FULL;
         detail = "the window of unconfirmed puts";
     }
-    (void)bao_note(client, status, call->verb, call->queue, detail);
+    if (status != BAOZI_OK) {
+        (void)bao_note(client, status, "put", parcel->queue, detail);
+    }
     bao_unpin(e);
     return status;
 }
@@ -392,20 +402,27 @@ enum baozi_status baozi_put_async(struct baozi *client,
 {
     struct packed packed;
     struct baozi_put_options settled = settle(options);
-    struct bao_call call;
+    struct parcel parcel = {.options = &settled};
     const char *why = check_put(queue, &settled, wait_ms, &packed);
-    bao_call_init(&call, BAO_VERB_PUT, "put", why == NULL ? queue : NULL);
+    if (why == NULL) {
+        parcel.queue = bao_span_text(queue);
+    }
     if (why != NULL || (payload == NULL && bytes > 0)) {
-        return bao_client_refuse(
-            client, &call, why != NULL ? why : "no payload");
+        return bao_note(client,
+                        BAOZI_BAD_REQUEST,
+                        "put",
+                        parcel.queue,
+                        why != NULL ? why : "no payload");
     }
     if (bytes > BAO_ITEM_BYTES_MAX - packed.bytes) {
-        return too_big(client, &call, "an item has at most 32 MiB");
+        return bao_note(client,
+                        BAOZI_TOO_BIG,
+                        "put",
+                        parcel.queue,
+                        "an item has at most 32 MiB");
     }
-    struct bao_letter letter = {.header =
-                                    bao_span_of(packed.data, packed.bytes),
-                                .payload = bao_span_of(payload, bytes)};
-    set_options(&call.request.operation, &settled, 0);
+    parcel.letter.header = bao_span_of(packed.data, packed.bytes);
+    parcel.letter.payload = bao_span_of(payload, bytes);
     struct listener listener = {.answered = answered, .context = context};
-    return submit_put(client, &call, &letter, listener, wait_ms);
+    return submit_put(client, &parcel, listener, wait_ms);
 }

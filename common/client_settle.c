@@ -120,49 +120,49 @@ enum baozi_status baozi_done(struct baozi *client, struct baozi_item *item)
     return baozi_done_with(client, item, NULL, 0);
 }
 
-static enum baozi_status done_async(struct baozi *client,
-                                    struct baozi_item *item)
+/* The lock is held. OK, and the holder is the request's; else what became of
+ * its lease, or NO_MEMORY. */
+static enum baozi_status submit_done(struct bao_engine *e,
+                                     struct bao_holder *holder)
+{
+    if (holder->lease.gone != BAOZI_OK) {
+        return holder->lease.gone;
+    }
+    struct bao_async *async = bao_async_make(e, BAO_VERB_DONE, 0);
+    if (async == NULL) {
+        return BAOZI_NO_MEMORY;
+    }
+    async->holder = holder;
+    set_item(&async->request.operation, holder);
+    bao_async_submit(e, async);
+    return BAOZI_OK;
+}
+
+enum baozi_status baozi_done_async(struct baozi *client,
+                                   struct baozi_item *item)
 {
     enum baozi_status status;
     struct bao_holder *holder = take_over(client, item, &status);
     if (holder == NULL) {
         return refuse_item(client, status, "task_done");
     }
-    status = lease_status(holder);
-    if (holder->lease.token == 0 || status != BAOZI_OK) {
-        end_hold(client, holder);
-        return bao_note(client,
-                        status,
-                        "task_done",
-                        (struct bao_span){0},
-                        "its session ended");
-    }
     struct bao_engine *e = bao_enter(client, &status);
-    struct bao_async *async =
-        e == NULL ? NULL : bao_async_make(e, BAO_VERB_DONE, 0);
-    if (async != NULL) {
-        async->holder = holder;
-        set_item(&async->request.operation, holder);
-        bao_async_submit(e, async);
-        holder = NULL;
-    } else if (e != NULL) {
-        status = BAOZI_NO_MEMORY;
+    bool is_open = e != NULL && holder->lease.token != 0; /* else prepaid */
+    bool gone = is_open && holder->lease.gone != BAOZI_OK;
+    if (is_open) {
+        status = submit_done(e, holder);
     }
     bao_unlock(e);
     bao_unpin(e);
-    if (holder != NULL) {
-        end_hold(client, holder);
+    if (is_open && status == BAOZI_OK) {
+        return status;
     }
-    return bao_note(client, status, "task_done", (struct bao_span){0}, "");
-}
-
-enum baozi_status baozi_done_async(struct baozi *client,
-                                   struct baozi_item *item)
-{
-    struct bao_engine *e = bao_pin(client);
-    enum baozi_status status = done_async(client, item);
-    bao_unpin(e);
-    return status;
+    end_hold(client, holder);
+    return bao_note(client,
+                    status,
+                    "task_done",
+                    (struct bao_span){0},
+                    gone ? "its session ended" : "");
 }
 
 /* The text of an error: valid and not too long, whatever the caller has. */

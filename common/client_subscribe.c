@@ -28,7 +28,7 @@ static void drop_items(struct bao_engine *e,
             holder->lease.gone != BAOZI_OK ? 0 : holder->lease.token;
         bao_dialogue_drop(e->dialogue, &holder->lease);
         bao_dialogue_give_back(e->dialogue, bao_time_monotonic_us(), id, token);
-        bao_holder_free(holder);
+        bao_holder_give(e, holder);
     }
 }
 
@@ -54,7 +54,9 @@ static void delivered(struct bao_engine *e,
             bao_list_push(&subscription->items, &holder->link);
             continue;
         }
-        free(holder);
+        if (holder != NULL) {
+            bao_holder_give(e, holder);
+        }
         bao_dialogue_give_back(e->dialogue, now_us, item.id, item.token);
     }
     bao_wake_watchers(e);
@@ -180,12 +182,34 @@ static size_t gather_count(const struct baozi_subscription *subscription)
     return here < half ? here : half;
 }
 
+/* The first item is the caller's, if there is one. */
+static void hand_over(struct bao_engine *e,
+                      struct baozi_subscription *subscription,
+                      struct baozi_item *item)
+{
+    struct bao_waiter waiter = {0};
+    struct bao_link *link = bao_list_pop(&subscription->items);
+    if (link != NULL) {
+        struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
+        uint64_t now_us = bao_time_monotonic_us();
+        bao_pump_soon(e, now_us);
+        bao_dialogue_started(e->dialogue, now_us, &holder->lease);
+        if (e->gather_count == 0 && subscription->items.count > 0) {
+            bao_gather(e, gather_count(subscription), now_us);
+        }
+        bao_mind_deadline(e);
+        bao_holder_show(holder, item);
+    }
+    bao_waiter_leave(e, &waiter); /* what it pumped may be another's */
+}
+
 enum baozi_status baozi_next(struct baozi_subscription *subscription,
                              int64_t wait_ms,
                              struct baozi_item *item)
 {
     enum baozi_status status;
-    char detail[BAO_DETAIL_BYTES] = "";
+    char detail[BAO_DETAIL_BYTES];
+    detail[0] = '\0'; /* not all of it: this is called for each item */
     struct baozi *client = subscription->client;
     struct bao_span queue = bao_span_text(subscription->queue);
     const char *why = bao_check_wait(wait_ms);
@@ -197,25 +221,23 @@ enum baozi_status baozi_next(struct baozi_subscription *subscription,
     if (e == NULL) {
         return bao_note(client, status, "get", queue, "");
     }
-    status = bao_wait_for(e, has_next, subscription, wait_ms);
-    if (status == BAOZI_TIMEOUT) {
-        status = BAOZI_EMPTY;
-    } else if (status == BAOZI_OK && subscription->items.count > 0) {
-        struct bao_link *link = bao_list_pop(&subscription->items);
-        struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
-        uint64_t now_us = bao_time_monotonic_us();
-        bao_dialogue_started(e->dialogue, now_us, &holder->lease);
-        if (e->gather_count == 0 && subscription->items.count > 0) {
-            bao_gather(e, gather_count(subscription), now_us);
+    if (has_next(e, subscription)) {
+        hand_over(e, subscription, item);
+    } else {
+        status = bao_wait_for(e, has_next, subscription, wait_ms);
+        status = status == BAOZI_TIMEOUT ? BAOZI_EMPTY : status;
+        if (status == BAOZI_OK) {
+            hand_over(e, subscription, item);
         }
-        bao_mind_deadline(e);
-        bao_holder_show(holder, item);
-    } else if (status == BAOZI_OK) {
+    }
+    if (status == BAOZI_OK && item->hidden == NULL) {
         status = subscription->status;
         memcpy(detail, subscription->detail, sizeof detail);
     }
     bao_unlock(e);
-    (void)bao_note(client, status, "get", queue, detail);
+    if (status != BAOZI_OK) {
+        (void)bao_note(client, status, "get", queue, detail);
+    }
     bao_unpin(e);
     return status;
 }

@@ -151,27 +151,37 @@ static size_t find_range(const struct bao_pairs *acks, uint64_t rid)
     return at;
 }
 
-/* Adds an answered rid to the ranges that are to be acknowledged, which stay
+/* Joins a range with the ones that it touches from at[0] on. */
+static void join_ranges(struct bao_pairs *acks, size_t at)
+{
+    struct bao_pair *near = &acks->data[at];
+    while (at + 1 < acks->count && near->last + 1 >= near[1].first) {
+        near->last = near[1].last > near->last ? near[1].last : near->last;
+        memmove(near + 1, near + 2, (acks->count - at - 2) * sizeof *near);
+        acks->count--;
+    }
+}
+
+/* Adds answered rids to the ranges that are to be acknowledged, which stay
  * ascending and apart. */
-void bao_ack_add(struct bao_dialogue *d, uint64_t now_us, uint64_t rid)
+void bao_ack_add(struct bao_dialogue *d,
+                 uint64_t now_us,
+                 uint64_t first,
+                 uint64_t last)
 {
     if (d->acked_rids == 0) {
         d->ack_us = now_us + BAO_ACK_AFTER_US;
     }
-    d->acked_rids++;
+    d->acked_rids += last - first + 1;
     d->ack_due |= d->acked_rids >= BAO_ACK_COUNT;
     struct bao_pairs *acks = &d->acks;
-    size_t at = find_range(acks, rid);
-    struct bao_pair range = {.first = rid, .last = rid};
-    if (at < acks->count && acks->data[at].first <= rid + 1) {
+    size_t at = find_range(acks, first);
+    struct bao_pair range = {.first = first, .last = last};
+    if (at < acks->count && acks->data[at].first <= last + 1) {
         struct bao_pair *near = &acks->data[at];
-        near->first = near->first < rid ? near->first : rid;
-        near->last = near->last > rid ? near->last : rid;
-        if (at + 1 < acks->count && near->last + 1 == near[1].first) {
-            near->last = near[1].last;
-            memmove(near + 1, near + 2, (acks->count - at - 2) * sizeof *near);
-            acks->count--;
-        }
+        near->first = near->first < first ? near->first : first;
+        near->last = near->last > last ? near->last : last;
+        join_ranges(acks, at);
         return;
     }
     if (!bao_pairs_add(acks, range)) {

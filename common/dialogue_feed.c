@@ -77,6 +77,26 @@ static bool fits(struct bao_span column, size_t count)
     return column.bytes == 0 || bao_column32_count(column) == count;
 }
 
+/* True if all bodies lie in the message, and all headers in them. */
+static bool bodies_are_there(const struct bao_items *items, size_t count)
+{
+    const struct bao_operation *op = items->operation;
+    struct bao_span headers =
+        column_if(op, BAO_BIT(HEADER_LENGTHS), op->header_lengths);
+    struct bao_body_cursor cursor = items->cursor;
+    struct bao_letter letter;
+    for (size_t i = 0; i < count; i++) {
+        if (!body_of(items->message,
+                     &cursor,
+                     bao_column32(op->lengths, i),
+                     number_at(headers, i, 0),
+                     &letter)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 bool bao_items_open(struct bao_items *items,
                     const struct bao_operation *operation,
                     const struct bao_message *message)
@@ -96,13 +116,7 @@ bool bao_items_open(struct bao_items *items,
         !fits(column_if(op, BAO_BIT(PRIORITIES), op->priorities), count)) {
         return false;
     }
-    struct bao_items walk = *items;
-    struct bao_item_in item;
-    size_t seen = 0;
-    while (bao_items_next(&walk, &item)) {
-        seen++;
-    }
-    return seen == count;
+    return bodies_are_there(items, count);
 }
 
 bool bao_items_next(struct bao_items *items, struct bao_item_in *item)
@@ -236,12 +250,7 @@ static void answer_one(struct bao_dialogue *d,
                        const struct bao_operation *answer,
                        const struct bao_message *message)
 {
-    if (answer->rid == 0 || answer->rid > d->last_rid) {
-        bao_break(d, "an answer to what was never asked");
-        return;
-    }
     struct bao_request *request = bao_map_find(&d->requests, answer->rid);
-    bao_ack_add(d, now_us, answer->rid);
     if (request == NULL) {
         drop_orphan(d, answer->rid);
         give_back_all(d, now_us, answer);
@@ -290,6 +299,15 @@ static void take_answer(struct bao_dialogue *d,
         bao_break(d, "an answer to more requests than one operation has");
         return;
     }
+    if (count == 0) {
+        return;
+    }
+    if (answer->rid == 0 || answer->rid > d->last_rid ||
+        count - 1 > d->last_rid - answer->rid) {
+        bao_break(d, "an answer to what was never asked");
+        return;
+    }
+    bao_ack_add(d, now_us, answer->rid, answer->rid + count - 1);
     struct bao_operation one = *answer;
     for (uint64_t i = 0; i < count && d->broken == NULL; i++) {
         answer_one(d, now_us, &one, message);

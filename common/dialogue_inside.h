@@ -190,7 +190,10 @@ void bao_fail(struct bao_dialogue *d,
               const char *text);
 void bao_errand(struct bao_dialogue *d, struct bao_request *request, int what);
 bool bao_pairs_add(struct bao_pairs *pairs, struct bao_pair pair);
-void bao_ack_add(struct bao_dialogue *d, uint64_t now_us, uint64_t rid);
+void bao_ack_add(struct bao_dialogue *d,
+                 uint64_t now_us,
+                 uint64_t first,
+                 uint64_t last);
 struct bao_own_request *bao_own_make(uint64_t verb, uint32_t count);
 
 /* dialogue_run.c: false if the message has no room */

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "common/check.h"
+
 struct bao_link {
     struct bao_link *previous;
     struct bao_link *next;
@@ -24,14 +26,62 @@ struct bao_list {
 #define BAO_OF(link, type, member) \
     ((type *)(void *)((char *)(link)-offsetof(type, member)))
 
-void bao_list_init(struct bao_list *list);
-void bao_list_push(struct bao_list *list, struct bao_link *link); /* at end */
-void bao_list_push_front(struct bao_list *list, struct bao_link *link);
-void bao_list_insert_before(struct bao_list *list,
-                            struct bao_link *place,
-                            struct bao_link *link);
+/* True if it is in a list. */
+static inline bool bao_link_is_listed(const struct bao_link *link)
+{
+    return link->next != NULL;
+}
+
+/* What changes the list is some instructions each, so it stands here. A ring
+ * through the head: nothing is a special case. */
+static inline void bao_list_init(struct bao_list *list)
+{
+    list->head.previous = &list->head;
+    list->head.next = &list->head;
+    list->count = 0;
+}
+
+static inline void bao_list_insert_before(struct bao_list *list,
+                                          struct bao_link *place,
+                                          struct bao_link *link)
+{
+    struct bao_link *previous = place->previous;
+    BAO_ASSERT(link->next == NULL);
+    BAO_ASSERT(previous != NULL && previous->next == place);
+    link->previous = previous;
+    link->next = place;
+    previous->next = link;
+    place->previous = link;
+    list->count++;
+}
+
+/* At the end. */
+static inline void bao_list_push(struct bao_list *list, struct bao_link *link)
+{
+    bao_list_insert_before(list, &list->head, link);
+}
+
+static inline void bao_list_push_front(struct bao_list *list,
+                                       struct bao_link *link)
+{
+    bao_list_insert_before(list, list->head.next, link);
+}
+
+static inline void bao_list_remove(struct bao_list *list, struct bao_link *link)
+{
+    struct bao_link *previous = link->previous;
+    struct bao_link *next = link->next;
+    BAO_ASSERT(next != NULL && link != &list->head);
+    BAO_ASSERT(list->count > 0);
+    BAO_ASSERT(previous->next == link && next->previous == link);
+    previous->next = next;
+    next->previous = previous;
+    link->previous = NULL;
+    link->next = NULL;
+    list->count--;
+}
+
 struct bao_link *bao_list_pop(struct bao_list *list); /* first, or NULL */
-void bao_list_remove(struct bao_list *list, struct bao_link *link);
 struct bao_link *bao_list_first(const struct bao_list *list); /* or NULL */
 /* The one after `link`, or NULL at the end. */
 struct bao_link *bao_list_next(const struct bao_list *list,
@@ -42,10 +92,5 @@ struct bao_link *bao_list_next(const struct bao_list *list,
 void bao_list_sort(struct bao_list *list,
                    bool (*is_after)(const struct bao_link *a,
                                     const struct bao_link *b));
-
-static inline bool bao_link_is_listed(const struct bao_link *link)
-{
-    return link->next != NULL;
-}
 
 #endif

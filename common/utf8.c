@@ -55,10 +55,32 @@ bool bao_text_valid(struct bao_span text)
     return true;
 }
 
+/* True if eight bytes are all of ' ' to '~'. */
+static bool are_plain(const uint8_t *at)
+{
+    const uint64_t each = UINT64_C(0x0101010101010101);
+    uint64_t eight;
+    memcpy(&eight, at, sizeof eight);
+    uint64_t high = eight & 0x80 * each;
+    /* With no high bit set, no byte borrows from or carries into another. */
+    uint64_t below = ((eight | 0x80 * each) - 0x20 * each) ^ 0x80 * each;
+    uint64_t above = eight + each;
+    return high == 0 && ((below | above) & 0x80 * each) == 0;
+}
+
 bool bao_name_valid(struct bao_span name, size_t bytes_max)
 {
     if (name.bytes == 0 || name.bytes > bytes_max) {
         return false;
+    }
+    bool is_long = name.bytes >= 8;
+    const uint8_t *last = is_long ? name.data + name.bytes - 8 : NULL;
+    while (name.bytes >= 8 && are_plain(name.data)) {
+        name.data += 8;
+        name.bytes -= 8;
+    }
+    if (is_long && name.bytes < 8 && are_plain(last)) {
+        return true;
     }
     while (name.bytes > 0) {
         uint32_t code = *name.data;

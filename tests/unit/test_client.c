@@ -355,6 +355,57 @@ static void test_client__bounds_the_window(void **state)
     OK(baozi_close(small));
 }
 
+/* Waits until a queue has as many ready items. */
+static void await_ready(const char *queue, uint64_t count)
+{
+    struct baozi_queue_stat stat = {.size = sizeof stat};
+    for (int tries = 0; tries < 5000; tries++) {
+        OK(baozi_stat(client, queue, &stat));
+        if (stat.ready == count && stat.leased == 0) {
+            return;
+        }
+        usleep(1000);
+    }
+    assert_int_equal(stat.ready, count);
+    assert_int_equal(stat.leased, 0);
+}
+
+/* Who filled its window, or has more items at hand, is expected to go on: its
+ * puts and settles gather. If it stays away instead they leave all the
+ * same, without any call of it. */
+static void
+test_client__sends_what_gathers_when_its_caller_stays_away(void **state)
+{
+    (void)state;
+    struct baozi *other;
+    struct baozi_subscription *subscription;
+    struct baozi_item item;
+    struct baozi_options with = {
+        .size = sizeof with, .url = broker.ipc, .window = 64};
+    OK(baozi_declare(client, "gathered", NULL));
+    OK(baozi_open(&with, &other));
+    for (int i = 0; i < 100; i++) {
+        OK(baozi_put_async(
+            other, "gathered", "x", 1, NULL, BAOZI_FOREVER, NULL, NULL));
+    }
+    await_ready("gathered", 100);
+    OK(baozi_subscribe(other, "gathered", 10, 0, NULL, &subscription));
+    for (int i = 0; i < 7; i++) {
+        OK(baozi_next(subscription, 5000, &item));
+        OK(baozi_done_async(other, &item));
+    }
+    struct baozi_queue_stat stat = {.size = sizeof stat};
+    for (int tries = 0; tries < 5000 && stat.done < 7; tries++) {
+        OK(baozi_stat(client, "gathered", &stat));
+        usleep(1000);
+    }
+    assert_int_equal(stat.done, 7);
+    OK(baozi_unsubscribe(subscription));
+    OK(baozi_close(other));
+    await_ready("gathered", 93);
+    OK(baozi_purge(client, "gathered", 0, NULL));
+}
+
 /* The answer that makes room in the window may be there when the next call
  * begins: it must not go to sleep over it. */
 static void test_client__wakes_for_every_place_in_the_window(void **state)
@@ -439,6 +490,7 @@ int main(void)
         TEST(test_client__hands_pushed_items_over),
         TEST(test_client__puts_in_the_background),
         TEST(test_client__bounds_the_window),
+        TEST(test_client__sends_what_gathers_when_its_caller_stays_away),
         TEST(test_client__wakes_for_every_place_in_the_window),
         TEST(test_client__refuses_what_makes_no_sense),
         TEST(test_client__says_where_nobody_answered),
