@@ -10,6 +10,7 @@
 #define CRC_FROM      16u
 #define CHECKPOINT_AT 80u /* the second one follows the first */
 #define TRAILER_MAGIC 0x6e645a42u
+#define NUMBER_END    (UINT64_C(1) << 62) /* no number is so large */
 
 _Static_assert(BAO_MANIFEST_CHECKPOINTS == 2, "the layout has two");
 
@@ -122,6 +123,54 @@ static void read_lists(struct bao_span from, struct bao_manifest *manifest)
     }
 }
 
+/* Lsns and numbers grow, nothing overlaps, only the last one goes on. */
+static bool fits_behind(const struct bao_manifest_segment *segment,
+                        const struct bao_manifest_segment *before,
+                        uint64_t stride_bytes)
+{
+    uint64_t strides = before->file_bytes / stride_bytes +
+                       (before->file_bytes % stride_bytes != 0);
+    return before->closed && segment->first_lsn > before->last_lsn &&
+           segment->number > before->number &&
+           segment->number - before->number >= strides;
+}
+
+static bool is_sound_segment(const struct bao_manifest *manifest, uint32_t i)
+{
+    const struct bao_manifest_segment *segment = &manifest->segments[i];
+    return segment->number > 0 && segment->number < manifest->tail_first &&
+           segment->number < NUMBER_END / manifest->stride_bytes &&
+           segment->first_lsn > 0 && segment->last_lsn < NUMBER_END &&
+           segment->last_lsn + 1 >= segment->first_lsn &&
+           segment->bytes >= BAO_SEGMENT_HEAD_BYTES &&
+           segment->bytes <= segment->file_bytes &&
+           segment->file_bytes < NUMBER_END && segment->salt != 0 &&
+           (i == 0 ||
+            fits_behind(segment, segment - 1, manifest->stride_bytes));
+}
+
+/* What the checksum does not say: that a log could have written it. */
+static bool is_sound(const struct bao_manifest *manifest)
+{
+    for (uint32_t i = 0; i < manifest->segment_count; i++) {
+        if (!is_sound_segment(manifest, i))
+            return false;
+    }
+    for (uint32_t i = 0; i < manifest->checkpoint_count; i++) {
+        const struct bao_manifest_checkpoint *one = &manifest->checkpoints[i];
+        if (one->number == 0 || one->number >= NUMBER_END ||
+            one->replay_lsn == 0 || one->replay_lsn >= NUMBER_END ||
+            one->bytes >= NUMBER_END ||
+            (i > 0 && (one->number >= one[-1].number ||
+                       one->replay_lsn > one[-1].replay_lsn)))
+            return false;
+    }
+    return manifest->tail_first <= manifest->next_number &&
+           manifest->next_number < NUMBER_END / manifest->stride_bytes &&
+           manifest->generation < NUMBER_END &&
+           manifest->durable_lsn < NUMBER_END;
+}
+
 enum bao_manifest_verdict bao_manifest_decode(struct bao_span from,
                                               struct bao_manifest *manifest,
                                               uint32_t room)
@@ -147,12 +196,13 @@ enum bao_manifest_verdict bao_manifest_decode(struct bao_span from,
     if (manifest->checkpoint_count > BAO_MANIFEST_CHECKPOINTS ||
         bao_load64(from.data + 16) !=
             bao_manifest_bytes(manifest->segment_count) ||
-        manifest->stride_bytes == 0)
+        manifest->stride_bytes < 4 * BAO_SEGMENT_HEAD_BYTES ||
+        manifest->stride_bytes >= NUMBER_END)
         return BAO_MANIFEST_DAMAGED;
     if (manifest->segment_count > room)
         return BAO_MANIFEST_MANY;
     read_lists(from, manifest);
-    return BAO_MANIFEST_GOOD;
+    return is_sound(manifest) ? BAO_MANIFEST_GOOD : BAO_MANIFEST_DAMAGED;
 }
 
 /* --- names --- */
