@@ -12,6 +12,7 @@ import time
 from baozi_disk import Disk, why_not
 from baozi_test import (BUILD, Process, Skip, check, contains, equal, main,
                         path, run, test, wait_until, write)
+from churn import churn, disk_bytes
 from ledger import OFTEN, Crowd, Durable
 
 SEED = int(os.environ.get("BAOZI_TEST_SEED", "1"))
@@ -197,17 +198,6 @@ def _():
         backlog(256, 64, 60)
 
 
-def disk_bytes(folder):
-    """Of all files there; they come and go."""
-    total = 0
-    for entry in os.scandir(folder):
-        try:
-            total += entry.stat().st_blocks * 512
-        except FileNotFoundError:
-            pass
-    return total
-
-
 @test("[P7 S9] one old item pins nothing: the disk is bounded by what lives")
 def _():
     churn = (5000 if os.environ.get("BAOZI_TEST_LONG") else 700) << 20
@@ -229,6 +219,12 @@ def _():
     check(most <= limit, f"{most >> 20} MiB on the disk")
     print(f"# {counts['put']} items, {counts['put'] * size >> 20} MiB churned, "
           f"at most {most >> 20} MiB on the disk")
+
+
+@test("[P7 S9] 800,000 small items pass one old one (50 million: "
+      "tests/fault/long_churn.py)")
+def _():
+    churn(800000)
 
 
 @test("[P8] a flipped byte of what was confirmed: it refuses to start")
