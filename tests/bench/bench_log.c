@@ -10,6 +10,9 @@
  *   window 512  as four producers with 128 unconfirmed puts each: a turn
  *               takes what one of them sent, while a sync runs
  *
+ * With bytes and a count behind the folder, only the bare loop: batches of so
+ * many bytes, so many rounds.
+ *
  * The ratio is what counts; disks differ, and the same one from minute to
  * minute.
  */
@@ -263,12 +266,29 @@ static void compare_both(struct engine *engine, int file, uint64_t window)
     free(bare.samples);
 }
 
+/* Only the bare loop, for bench_durable.py: syncs a second, median of one. */
+static int run_bare_alone(const char *folder, size_t bytes, uint64_t rounds)
+{
+    struct run bare = {.samples = calloc(SAMPLES_MAX, sizeof(uint32_t))};
+    BAO_ASSERT(bare.samples != NULL);
+    int file = open_bare(folder);
+    for (uint64_t i = 0; i < rounds; i++)
+        run_bare(file, bytes, 1, &bare);
+    (void)printf("%.1f %u\n", rate(&bare), percentile(&bare, 50));
+    (void)close(file);
+    free(bare.samples);
+    return BAO_EXIT_OK;
+}
+
 int main(int argc, char **argv)
 {
     char folder[4096];
     const char *above =
         getenv("TMPDIR") != NULL ? getenv("TMPDIR") : "/var/tmp";
     struct engine engine;
+    if (argc == 4)
+        return run_bare_alone(
+            argv[1], strtoul(argv[2], NULL, 10), strtoul(argv[3], NULL, 10));
     (void)snprintf(folder, sizeof folder, "%s/baozi-bench-XXXXXX", above);
     if (argc > 1)
         (void)snprintf(folder, sizeof folder, "%s", argv[1]);
