@@ -139,7 +139,9 @@ static void copy_all(struct copy *copy)
 
 static void copy_more(struct copy *copy, struct bao_span bytes)
 {
-    if (copy->from + copy->bytes != bytes.data) {
+    if (bytes.bytes == 0)
+        return; /* nothing may lie nowhere */
+    if (copy->bytes == 0 || copy->from + copy->bytes != bytes.data) {
         copy_all(copy);
         copy->from = bytes.data;
     }

@@ -68,6 +68,10 @@ struct frame {
 static enum baozi_status
 read_frame(struct bao_span in, size_t *at, struct frame *frame)
 {
+    if (*at == in.bytes) { /* `in` may have no memory yet */
+        *at += 1;
+        return BAOZI_EMPTY;
+    }
     const struct bao_span left = bao_span_of(in.data + *at, in.bytes - *at);
     const size_t head_bytes = bao_zmtp_head_read(left, &frame->head);
     if (head_bytes == 0) {
