@@ -10,7 +10,7 @@
 
 #include "common/arena.h"
 
-#define BAO_PAGES_KEPT_BYTES ((size_t)16 << 20)
+#define BAO_PAGES_KEPT_BYTES ((size_t)4 << 20)
 #define BAO_PAGES_WAIT_US    UINT64_C(1000000)
 
 struct bao_pages {

@@ -47,10 +47,14 @@ struct block {
 struct bao_arena {
     size_t capacity;
     size_t used;
-    size_t peak;        /* of `used` since idle pages were named last */
-    struct block *idle; /* the one being named, or NULL */
-    uint8_t *idle_at;   /* its first page that was not */
-    unsigned idle_list; /* lists at and above are done; 0: none is */
+    size_t peak;        /* of what idle pages may be among, since they were
+                         named last */
+    size_t crumbs;      /* in free blocks that are too small and not idle */
+    size_t late;        /* given since naming began: not named, perhaps */
+    unsigned idle_list; /* lists at and above are done; 0: naming is over */
+    uint8_t *idle_end;  /* of the block being named, from its end down */
+    uint8_t *idle_upto; /* below it nothing of that block was named yet */
+    uint8_t *high;      /* nothing from here on was ever used */
     uint64_t first_map;
     uint32_t second_map[FIRST_COUNT];
     struct block *lists[FIRST_COUNT][SECOND_COUNT];
@@ -127,6 +131,11 @@ static void write_footer(struct block *block)
     bao_store64(end, block_size(block));
 }
 
+static bool is_crumb(const struct block *block)
+{
+    return block_size(block) < IDLE_BYTES_MIN && (block->size & IDLE) == 0;
+}
+
 /* Lists a block that was just made free; its flags are set here. */
 static void list_block(struct bao_arena *arena, struct block *block)
 {
@@ -136,6 +145,7 @@ static void list_block(struct bao_arena *arena, struct block *block)
 
     BAO_ASSERT(size >= BLOCK_MIN && size % ALIGN == 0);
     BAO_ASSERT(at.first < FIRST_COUNT);
+    arena->crumbs += is_crumb(block) ? size : 0;
     block->size |= FREE;
     block->next = head;
     block->previous = NULL;
@@ -155,6 +165,7 @@ static void unlist_block(struct bao_arena *arena, struct block *block)
     struct place at = place_of(size);
 
     BAO_ASSERT((block->size & FREE) != 0);
+    arena->crumbs -= is_crumb(block) ? size : 0;
     if (block->next != NULL)
         block->next->previous = block->previous;
     if (block->previous != NULL)
@@ -167,8 +178,6 @@ static void unlist_block(struct bao_arena *arena, struct block *block)
             arena->first_map &= ~(UINT64_C(1) << at.first);
     }
     block->size &= ~(FREE | IDLE);
-    if (arena->idle == block)
-        arena->idle = NULL;
     block_next(block)->size &= ~PREVIOUS_FREE;
 }
 
@@ -222,6 +231,16 @@ static uint64_t size_for(size_t bytes)
     return size < BLOCK_MIN ? BLOCK_MIN : size;
 }
 
+/* A block is taken, or longer than it was. */
+static void note_use(struct bao_arena *arena, struct block *block)
+{
+    uint8_t *end = (uint8_t *)block_next(block) + sizeof(*block);
+    if (end > arena->high)
+        arena->high = end;
+    if (arena->used > arena->peak)
+        arena->peak = arena->used;
+}
+
 void *bao_arena_take(struct bao_arena *arena, size_t bytes)
 {
     if (bytes > arena->capacity)
@@ -244,8 +263,7 @@ void *bao_arena_take(struct bao_arena *arena, size_t bytes)
     }
     BAO_UNPOISON(block_payload(block), block_size(block) - WORD);
     arena->used += block_size(block);
-    if (arena->used > arena->peak)
-        arena->peak = arena->used;
+    note_use(arena, block);
     return block_payload(block);
 }
 
@@ -259,6 +277,7 @@ void bao_arena_give(struct bao_arena *arena, void *payload)
     BAO_ASSERT((block->size & FREE) == 0 && size >= BLOCK_MIN);
     BAO_ASSERT(arena->used >= size);
     arena->used -= size;
+    arena->late += size;
 
     uint8_t *first = after_links(block);
     uint8_t *last = (uint8_t *)block + size - WORD;
@@ -297,6 +316,7 @@ cut(struct bao_arena *arena, struct block *block, uint64_t size, uint64_t idle)
     struct block *tail = block_next(block);
     tail->size = rest;
     arena->used -= rest;
+    arena->late += rest;
     if ((next->size & FREE) != 0) {
         unlist_block(arena, next);
         tail->size += block_size(next);
@@ -338,8 +358,7 @@ bool bao_arena_extend(struct bao_arena *arena, void *payload, size_t bytes)
     const uint64_t clean = taken + sizeof(struct block);
     BAO_UNPOISON(next, clean < more ? clean : more);
     cut(arena, block, size, idle);
-    if (arena->used > arena->peak)
-        arena->peak = arena->used;
+    note_use(arena, block);
     return true;
 }
 
@@ -357,16 +376,21 @@ size_t bao_arena_capacity(const struct bao_arena *arena)
 
 size_t bao_arena_kept(const struct bao_arena *arena)
 {
-    return arena->peak - arena->used;
+    const size_t now = arena->used + arena->crumbs;
+    return arena->peak > now ? arena->peak - now : 0;
 }
 
-/* The next block whose pages were not named, from the largest on; or NULL. */
+/* The next block whose pages were not all named, from the largest on; or
+ * NULL. */
 static struct block *next_idle(struct bao_arena *arena)
 {
     const struct place least = place_of(IDLE_BYTES_MIN);
     const unsigned end = least.first * SECOND_COUNT + least.second;
-    if (arena->idle_list == 0)
+    if (arena->idle_list == 0) {
         arena->idle_list = FIRST_COUNT * SECOND_COUNT;
+        arena->idle_end = NULL;
+        arena->late = 0;
+    }
     while (arena->idle_list > end) {
         const unsigned at = arena->idle_list - 1;
         struct block *block =
@@ -381,37 +405,50 @@ static struct block *next_idle(struct bao_arena *arena)
     return NULL;
 }
 
+static size_t over_page(const uint8_t *at)
+{
+    return (uintptr_t)at % BAO_ARENA_PAGE_BYTES;
+}
+
 /* The first page boundary at or above `at`. */
 static uint8_t *page_from(uint8_t *at)
 {
-    const size_t over = (uintptr_t)at % BAO_ARENA_PAGE_BYTES;
-    return over == 0 ? at : at + (BAO_ARENA_PAGE_BYTES - over);
+    return over_page(at) == 0 ? at
+                              : at + (BAO_ARENA_PAGE_BYTES - over_page(at));
+}
+
+/* What of a block is to be named, from its end down, so that it may lose or
+ * gain something at its beginning meanwhile. */
+static uint8_t *named_upto(struct bao_arena *arena, struct block *block)
+{
+    uint8_t *end = (uint8_t *)block + block_size(block);
+    if (arena->idle_end != end) {
+        uint8_t *last = end - WORD;
+        last -= over_page(last);
+        uint8_t *high = page_from(arena->high);
+        arena->idle_end = end;
+        arena->idle_upto = last < high ? last : high;
+    }
+    return arena->idle_upto;
 }
 
 void *bao_arena_idle(struct bao_arena *arena, size_t *bytes)
 {
-    if (arena->idle == NULL) {
-        arena->idle = next_idle(arena);
-        if (arena->idle == NULL) {
-            arena->peak = arena->used;
-            return NULL;
+    struct block *block = next_idle(arena);
+    for (; block != NULL; block = next_idle(arena)) {
+        uint8_t *first = page_from(after_links(block));
+        uint8_t *upto = named_upto(arena, block);
+        if (upto > first) {
+            *bytes = (size_t)(upto - first);
+            if (*bytes > BAO_ARENA_IDLE_BYTES)
+                *bytes = BAO_ARENA_IDLE_BYTES;
+            arena->idle_upto = upto - *bytes;
+            return arena->idle_upto;
         }
-        arena->idle_at = page_from(after_links(arena->idle));
-    }
-    struct block *block = arena->idle;
-    uint8_t *start = arena->idle_at;
-    uint8_t *last = (uint8_t *)block + block_size(block) - WORD;
-    last -= (uintptr_t)last % BAO_ARENA_PAGE_BYTES;
-    BAO_ASSERT(start < last);
-    *bytes = (size_t)(last - start);
-    if (*bytes > BAO_ARENA_IDLE_BYTES) {
-        *bytes = BAO_ARENA_IDLE_BYTES;
-        arena->idle_at += BAO_ARENA_IDLE_BYTES;
-    } else {
         block->size |= IDLE;
-        arena->idle = NULL;
     }
-    return start;
+    arena->peak = arena->used + arena->crumbs + arena->late;
+    return NULL;
 }
 
 /* How many blocks hang in the lists; each must be free and rightly listed. */
@@ -429,7 +466,6 @@ static size_t check_lists(const struct bao_arena *arena)
                 struct place at = place_of(block_size(block));
                 BAO_ASSERT(at.first == i && at.second == j);
                 BAO_ASSERT((block->size & FREE) != 0);
-                BAO_ASSERT((block->size & IDLE) == 0 || block != arena->idle);
                 BAO_ASSERT(block->next == NULL ||
                            block->next->previous == block);
                 listed++;
@@ -444,6 +480,7 @@ void bao_arena_check(const struct bao_arena *arena)
     size_t used = 0;
     size_t all = 0;
     size_t free_count = 0;
+    size_t crumbs = 0;
     bool previous_free = false;
 
     struct block *block = arena->first;
@@ -454,10 +491,12 @@ void bao_arena_check(const struct bao_arena *arena)
         all += block_size(block);
         used += is_free ? 0 : block_size(block);
         free_count += is_free ? 1 : 0;
+        crumbs += is_free && is_crumb(block) ? block_size(block) : 0;
         previous_free = is_free;
     }
     BAO_ASSERT(((block->size & PREVIOUS_FREE) != 0) == previous_free);
     BAO_ASSERT(all == arena->capacity);
     BAO_ASSERT(used == arena->used);
+    BAO_ASSERT(crumbs == arena->crumbs);
     BAO_ASSERT(check_lists(arena) == free_count);
 }

@@ -39,16 +39,15 @@ size_t bao_arena_used(const struct bao_arena *arena);
 /* All bytes the arena was made of, less its own bookkeeping. */
 size_t bao_arena_capacity(const struct bao_arena *arena);
 
-/* Bytes that were taken at the peak, since all idle pages were named last, and
- * are free now. */
+/* About so many bytes of idle pages were not named yet: those that were in use
+ * at the peak since, and are free now in blocks of 64 KiB and more. */
 size_t bao_arena_kept(const struct bao_arena *arena);
 
 /*
  * Names free pages, once each while they stay free: *bytes of them, at most
  * BAO_ARENA_IDLE_BYTES. Until the next call of any function here they may be
- * given back to the system (madvise), whatever is in them then. NULL, and
- * nothing is kept any more: all were named, but for those in blocks under 64
- * KiB.
+ * given back to the system (madvise), whatever is in them then. NULL: all were
+ * named, but perhaps what was given since the last NULL.
  */
 #define BAO_ARENA_IDLE_BYTES ((size_t)16 << 20)
 #define BAO_ARENA_PAGE_BYTES 4096u

@@ -87,6 +87,66 @@ static void test_pages__of_a_peak_go_back_after_a_second(void **state)
     (void)munmap(memory, BYTES);
 }
 
+/* Blocks of two kinds in turn: when one kind goes, no hole is large enough;
+ * when the other goes too, all of it goes back. */
+static void test_pages__of_holes_go_back_once_they_meet(void **state)
+{
+    static void *blocks[2 * BLOCKS];
+    struct bao_pages pages;
+    void *memory = memory_open();
+    struct bao_arena *arena = bao_arena_init(memory, BYTES);
+    (void)state;
+    bao_pages_open(&pages, arena);
+    for (unsigned i = 0; i < 2 * BLOCKS; i++) {
+        blocks[i] = bao_arena_take(arena, 15000);
+        assert_non_null(blocks[i]);
+        memset(blocks[i], 1, 15000);
+    }
+    const size_t all = resident_pages(memory);
+    uint64_t now_us = 10;
+    for (unsigned kind = 0; kind < 2; kind++) {
+        for (unsigned i = kind; i < 2 * BLOCKS; i += 2)
+            bao_arena_give(arena, blocks[i]);
+        turns(&pages, now_us);
+        now_us += BAO_PAGES_WAIT_US;
+        turns(&pages, now_us);
+        assert_int_equal(resident_pages(memory) > all / 2, kind == 0);
+    }
+    assert_true(resident_pages(memory) < 16);
+    (void)munmap(memory, BYTES);
+}
+
+/* While pages go back, others are taken and given all the time, and much more
+ * is given: once all is calm nothing of it is resident. */
+static void test_pages__go_back_while_work_goes_on(void **state)
+{
+    static uint8_t *blocks[BLOCKS];
+    struct bao_pages pages;
+    void *memory = memory_open();
+    struct bao_arena *arena = bao_arena_init(memory, BYTES);
+    uint64_t now_us = 10;
+    (void)state;
+    bao_pages_open(&pages, arena);
+    peak(arena, blocks);
+    for (unsigned i = BLOCKS; i-- > 0;) {
+        bao_arena_give(arena, blocks[i]);
+        void *more = bao_arena_take(arena, 3 * BLOCK);
+        assert_non_null(more);
+        memset(more, 1, 3 * BLOCK);
+        now_us += BAO_PAGES_WAIT_US / 300;
+        (void)bao_pages_turn(&pages, now_us);
+        bao_arena_give(arena, more);
+    }
+    for (unsigned i = 0; i < 100; i++) {
+        now_us += BAO_PAGES_WAIT_US / 10;
+        turns(&pages, now_us);
+    }
+    bao_arena_check(arena);
+    assert_true(resident_pages(memory) * BAO_ARENA_PAGE_BYTES <
+                2 * BAO_PAGES_KEPT_BYTES);
+    (void)munmap(memory, BYTES);
+}
+
 static void test_pages__a_small_peak_stays(void **state)
 {
     struct bao_pages pages;
@@ -109,6 +169,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pages__of_a_peak_go_back_after_a_second),
+        cmocka_unit_test(test_pages__of_holes_go_back_once_they_meet),
+        cmocka_unit_test(test_pages__go_back_while_work_goes_on),
         cmocka_unit_test(test_pages__a_small_peak_stays),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
