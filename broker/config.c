@@ -38,6 +38,8 @@ struct bao_config_values {
     uint64_t ban_after;
     struct bao_texts ipc_users;
     int edge;
+    const char *cpu;
+    const char *io_cpu;
     uint64_t grace_ms;
     uint64_t resume_grace_ms;
     int log;
@@ -134,6 +136,19 @@ static const struct bao_option table[] = {
      .environment = "BAOZI_EDGE",
      .help = "who speaks ZeroMQ's protocol: the broker's own thread, or the "
              "library with a thread of its own"},
+    {.name = "cpu",
+     .takes = BAO_TAKES_TEXT,
+     .value = "LIST",
+     MEMBER(cpu),
+     .environment = "BAOZI_CPU",
+     .help = "keep the thread that does the work to these processors, as "
+             "`0` or `0-1,3` (default: where the system likes)"},
+    {.name = "io-cpu",
+     .takes = BAO_TAKES_TEXT,
+     .value = "LIST",
+     MEMBER(io_cpu),
+     .environment = "BAOZI_IO_CPU",
+     .help = "the same for the library's thread, with --edge libzmq"},
     {.name = "grace",
      .takes = BAO_TAKES_DURATION,
      MEMBER(grace_ms),
@@ -282,6 +297,29 @@ static bool find_user(const char *text, uint32_t *user)
     return true;
 }
 
+/* `text` NULL: wherever the system likes. */
+static bool choose_cpus(const char *option,
+                        const char *text,
+                        struct bao_cpus *cpus,
+                        int *exit_code)
+{
+    char what[300];
+    if (text == NULL)
+        return true;
+    (void)snprintf(what, sizeof what, "%s %s is not possible", option, text);
+    if (!bao_cpus_read(text, cpus))
+        return refuse(exit_code,
+                      what,
+                      "it is no list of processors",
+                      "write numbers from 0 to 1023, as 0 or 0-1,3");
+    if (!bao_cpus_possible(cpus))
+        return refuse(exit_code,
+                      what,
+                      "this machine has none of them",
+                      "name processors that `nproc --all` counts, from 0 on");
+    return true;
+}
+
 static bool choose_users(struct bao_config *config, int *exit_code)
 {
     const struct bao_texts *named = &config->values->ipc_users;
@@ -345,12 +383,14 @@ bool bao_config_open(struct bao_config *config,
     }
     config->values = values;
     bao_options_init(&values->options, &bao_broker_program, values);
-    bool good = bao_options_run(&values->options, argc, argv, exit_code) &&
-                (values->file == NULL ||
-                 read_file(&values->options, values->file, exit_code)) &&
-                check_versions(values, exit_code) &&
-                choose_users(config, exit_code) &&
-                choose_urls(config, exit_code);
+    bool good =
+        bao_options_run(&values->options, argc, argv, exit_code) &&
+        (values->file == NULL ||
+         read_file(&values->options, values->file, exit_code)) &&
+        check_versions(values, exit_code) && choose_users(config, exit_code) &&
+        choose_cpus("--cpu", values->cpu, &config->cpus, exit_code) &&
+        choose_cpus("--io-cpu", values->io_cpu, &config->io_cpus, exit_code) &&
+        choose_urls(config, exit_code);
     if (!good) {
         bao_config_close(config);
         return false;

@@ -9,6 +9,7 @@
 #ifndef BAO_CONFIG_H
 #define BAO_CONFIG_H
 
+#include "broker/cpus.h"
 #include "broker/edge_listen.h"
 #include "broker/edge_open.h"
 #include "common/log.h"
@@ -24,6 +25,8 @@ struct bao_config {
     uint64_t strikes_max;         /* of one address; 0 = no ban */
     struct bao_users users;       /* who may connect to a local socket */
     enum bao_edge_kind edge;
+    struct bao_cpus cpus;    /* of the thread that does the work */
+    struct bao_cpus io_cpus; /* of libzmq's */
     uint64_t grace_ms;
     uint64_t resume_grace_ms;
     enum bao_log_format log;

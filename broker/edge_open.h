@@ -10,6 +10,7 @@
 #ifndef BAO_EDGE_OPEN_H
 #define BAO_EDGE_OPEN_H
 
+#include "broker/cpus.h"
 #include "broker/edge.h"
 #include "broker/edge_connections.h"
 #include "common/complain.h"
@@ -26,6 +27,7 @@ struct bao_edge_config {
     struct bao_users users;     /* who may connect to a local socket */
     uint32_t hello_ms;          /* from accept to welcome; 0 = 4000 */
     uint32_t messages_max;      /* libzmq: queued each way; 0 = 64 */
+    struct bao_cpus io_cpus;    /* libzmq: of its I/O thread */
     uint64_t frame_bytes_max;   /* 0 = the largest item and its header */
     struct bao_guard *guard;    /* lent, outlives the edge; NULL = none */
 };

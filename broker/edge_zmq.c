@@ -243,6 +243,17 @@ static bool watch(const struct bao_edge_zmq *edge, void *socket, uint64_t of)
            epoll_ctl(edge->epoll, EPOLL_CTL_ADD, descriptor, &event) == 0;
 }
 
+/* Before the first socket: then the I/O thread begins. */
+static bool place_thread(void *context, const struct bao_edge_config *config)
+{
+    for (unsigned cpu = 0; cpu < BAO_CPUS_MAX; cpu++) {
+        if (bao_cpus_has(&config->io_cpus, cpu) &&
+            zmq_ctx_set(context, ZMQ_THREAD_AFFINITY_CPU_ADD, (int)cpu) != 0)
+            return false;
+    }
+    return true;
+}
+
 static bool open_sockets(struct bao_edge_zmq *edge,
                          const struct bao_edge_config *config)
 {
@@ -252,7 +263,7 @@ static bool open_sockets(struct bao_edge_zmq *edge,
      * one and end the broker with it [Z7]. */
     srand((unsigned)bao_random_number());
     edge->context = zmq_ctx_new();
-    if (edge->context == NULL)
+    if (edge->context == NULL || !place_thread(edge->context, config))
         return false;
     edge->router = zmq_socket(edge->context, ZMQ_ROUTER);
     if (edge->router == NULL || !set_options(edge, config) ||

@@ -184,6 +184,7 @@ static bool open_edge(struct broker *broker, int *exit_code)
         .clients_address_max = broker->config.clients_address_max,
         .strikes_max = (uint32_t)broker->config.strikes_max,
         .users = broker->config.users,
+        .io_cpus = broker->config.io_cpus,
         .guard = broker->guard,
     };
     if (bao_edge_open(&config, &broker->edge, &problem))
@@ -387,6 +388,9 @@ int main(int argc, char **argv)
         };
         say_start(&broker);
         say_listening(&broker);
+        /* The threads that wait for disks go where they like. */
+        if (!bao_cpus_pin(&broker.config.cpus))
+            BAO_LOG(BAO_LOG_WARNING, bao_event("cpu_refused"));
         exit_code = bao_loop_run(&loop);
         say_counts(&broker);
         BAO_LOG(BAO_LOG_INFO,

@@ -192,6 +192,34 @@ def _():
     worker.kill()
 
 
+def processors(broker):
+    """Name -> processors of each thread."""
+    found = {}
+    for thread in os.listdir(f"/proc/{broker.pid}/task"):
+        with open(f"/proc/{broker.pid}/task/{thread}/status",
+                  encoding="utf-8") as file:
+            status = file.read()
+        name = re.search(r"Name:\t(.*)", status)[1]
+        if thread == str(broker.pid):
+            name = "main"
+        found[name] = re.search(r"Cpus_allowed_list:\t(.*)", status)[1]
+    return found
+
+
+@test("--cpu keeps the thread that works, --io-cpu the library's, and no other")
+def _():
+    last = str(max(os.sched_getaffinity(0)))
+    everywhere = processors(start("--listen", f"ipc://{folder()}/a.sock"))
+    broker = start("--listen", f"ipc://{folder()}/b.sock", "--cpu", last,
+                   "--io-cpu", last, "--edge", "libzmq")
+    wait_until(lambda: processors(broker)["main"] == last, 5, "pinned")
+    found = processors(broker)
+    equal(found["ZMQbg/IO/0"], last, "the library's thread")
+    equal(found["baozi-broker"], everywhere["baozi-broker"], "the guard's")
+    equal(broker.stop(), 0, "exit code")
+    contains(refused("--memory", "--cpu", "1-0"), "no list of processors")
+
+
 @test("[S11] SIGHUP reads the file again; a bad one changes nothing")
 def _():
     file = write("b.ini", "grace = 60s\n")

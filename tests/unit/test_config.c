@@ -122,6 +122,10 @@ static void test_config__flags_are_taken(void **state)
                           "4321",
                           "--ipc-user",
                           "root",
+                          "--cpu",
+                          "0,2-3",
+                          "--edge",
+                          "libzmq",
                           "--grace",
                           "250ms",
                           "--http",
@@ -139,6 +143,9 @@ static void test_config__flags_are_taken(void **state)
     assert_int_equal(config.clients_max, 7);
     assert_int_equal(config.clients_address_max, 5);
     assert_int_equal(config.strikes_max, 3);
+    assert_int_equal(config.cpus.bits[0], 1 | 4 | 8);
+    assert_false(bao_cpus_any(&config.io_cpus));
+    assert_int_equal(config.edge, BAO_EDGE_LIBZMQ);
     assert_int_equal(config.users.count, 2);
     assert_int_equal(config.users.ids[0], 4321);
     assert_int_equal(config.users.ids[1], 0);
@@ -146,6 +153,24 @@ static void test_config__flags_are_taken(void **state)
     assert_int_equal(config.log, BAO_LOG_JSON);
     assert_true(config.json);
     bao_config_close(&config);
+}
+
+static void test_config__lists_of_processors_are_read(void **state)
+{
+    (void)state;
+    static const char *const bad[] = {
+        "", "a", "1,", ",1", "3-1", "1-", "1024", "99999", "0 1", "-1", "1--2"};
+    struct bao_cpus cpus;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(bao_cpus_read(bad[i], &cpus));
+    assert_true(bao_cpus_read("63-65,1023", &cpus));
+    for (unsigned cpu = 0; cpu < BAO_CPUS_MAX; cpu++)
+        assert_int_equal(bao_cpus_has(&cpus, cpu),
+                         (cpu >= 63 && cpu <= 65) || cpu == 1023);
+    assert_true(bao_cpus_any(&cpus));
+    refused(READ("--memory", "--cpu", "first"), "no list of processors");
+    refused(READ("--memory", "--cpu", "1023"), "has none of them");
+    refused(READ("--memory", "--io-cpu", "1-"), "--io-cpu 1-");
 }
 
 static void test_config__a_flag_wins_over_environment_over_file(void **state)
@@ -288,6 +313,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_config__with_no_flags_it_is_local),
         cmocka_unit_test(test_config__flags_are_taken),
+        cmocka_unit_test(test_config__lists_of_processors_are_read),
         cmocka_unit_test(test_config__a_flag_wins_over_environment_over_file),
         cmocka_unit_test(test_config__a_bad_file_is_refused),
         cmocka_unit_test(test_config__what_is_not_there_yet_is_refused),
