@@ -70,7 +70,7 @@ static void open_tables(struct bao_core *core)
     done = bao_table_init(&core->watches, core->arena) && done;
     BAO_ASSERT(done);
     bao_tree_init(&core->sessions, core->arena);
-    bao_heap_init(&core->timers, core->arena);
+    bao_heap_run_init(&core->timers, core->arena);
     bao_heap_init(&core->wall, core->arena);
     bao_list_init(&core->ended);
     bao_list_init(&core->busy);
@@ -454,7 +454,7 @@ uint64_t bao_core_deadline(const struct bao_core *core)
         return 0;
     }
     uint64_t at = BAO_NEVER;
-    const struct bao_heap_entry *first = bao_heap_first(&core->timers);
+    const struct bao_heap_entry *first = bao_heap_run_first(&core->timers);
     if (first != NULL) {
         at = first->key;
     }

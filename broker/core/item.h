@@ -23,7 +23,7 @@
 #define BAO_CORE_ITEM_H
 
 #include "common/arena.h"
-#include "common/heap.h"
+#include "common/heap_run.h"
 #include "common/list.h"
 #include "common/operation.h"
 

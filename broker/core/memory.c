@@ -205,10 +205,13 @@ void bao_timer_set(struct bao_core *core,
         return;
     }
     timer->kind = kind;
-    if (bao_heap_is_listed(&timer->node)) {
-        bao_heap_update(&core->timers, &timer->node, at_us, tie);
-    } else {
-        bao_put_in_heap(core, &core->timers, &timer->node, at_us, tie);
+    bool good =
+        bao_heap_is_listed(&timer->node)
+            ? bao_heap_run_update(&core->timers, &timer->node, at_us, tie)
+            : bao_heap_run_push(&core->timers, &timer->node, at_us, tie);
+    while (!good) {
+        give_piece(core);
+        good = bao_heap_run_push(&core->timers, &timer->node, at_us, tie);
     }
 }
 
@@ -216,6 +219,6 @@ void bao_timer_stop(struct bao_core *core, struct bao_timer *timer)
 {
     if (bao_heap_is_listed(&timer->node)) {
         BAO_ASSERT(timer->kind != BAO_TIMER_WALL);
-        bao_heap_remove(&core->timers, &timer->node);
+        bao_heap_run_remove(&core->timers, &timer->node);
     }
 }

@@ -435,7 +435,7 @@ struct bao_core {
     struct bao_session *last_peer; /* a cache */
     struct bao_queue *last_queue;  /* a cache */
     struct bao_queue *fact_queue;  /* of the fact just applied */
-    struct bao_heap timers;        /* by broker time */
+    struct bao_heap_run timers;    /* by broker time */
     struct bao_heap wall;          /* by wall clock */
     struct bao_tree sessions;      /* by number */
     struct bao_table by_client;

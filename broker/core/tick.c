@@ -155,14 +155,14 @@ void bao_tick_timers(struct bao_core *core)
         return;
     }
     bao_vector_open(core, &vector, core->budget);
-    const struct bao_heap_entry *entry = bao_heap_first(&core->timers);
+    const struct bao_heap_entry *entry = bao_heap_run_first(&core->timers);
     while (entry != NULL && entry->key <= core->now_us &&
            core->budget > reserve && bao_out_has_room(core)) {
         struct bao_timer *timer = BAO_OF(entry->node, struct bao_timer, node);
         if (timer->kind != BAO_TIMER_ITEM && vector.count > 0) {
             /* What these items were may answer this very waiter. */
             bao_vector_flush(core, &vector);
-            entry = bao_heap_first(&core->timers);
+            entry = bao_heap_run_first(&core->timers);
             continue;
         }
         bao_timer_stop(core, timer);
@@ -173,7 +173,7 @@ void bao_tick_timers(struct bao_core *core)
         } else {
             due_other(core, timer);
         }
-        entry = bao_heap_first(&core->timers);
+        entry = bao_heap_run_first(&core->timers);
     }
     bao_vector_flush(core, &vector);
     due_wall(core, &vector);
