@@ -132,9 +132,9 @@ bao_call_run(struct baozi *client, struct bao_call *call, int64_t wait_ms)
     struct bao_engine *e = bao_enter(client, &call->status);
     if (e != NULL) {
         call->request.until_us = bao_until_us(wait_ms);
-        bao_dialogue_submit(
-            e->dialogue, bao_time_monotonic_us(), &call->request);
-        bao_pump(e);
+        uint64_t now_us = bao_time_monotonic_us();
+        bao_dialogue_submit(e->dialogue, now_us, &call->request);
+        bao_push(e, now_us);
         bao_call_wait(e, call);
     }
     bao_unlock(e);

@@ -224,6 +224,9 @@ struct bao_engine *bao_engine_here(const struct baozi *client);
 
 /* client_pump.c */
 void bao_pump(struct bao_engine *engine);
+/* After something was submitted: sends what may go. Who then sleeps on the
+ * socket reads what came. */
+void bao_push(struct bao_engine *engine, uint64_t now_us);
 /* After something was left for the batch: pumps if a message may go, or the
  * last pump is some time ago. Else it costs no call to the system. */
 void bao_pump_soon(struct bao_engine *engine, uint64_t now_us);

@@ -226,6 +226,16 @@ void bao_pump(struct bao_engine *e)
     bao_mind_deadline(e);
 }
 
+void bao_push(struct bao_engine *e, uint64_t now_us)
+{
+    if (!e->line_up || e->dirty || !send_some(e, now_us) ||
+        bao_dialogue_broken(e->dialogue) != NULL) {
+        bao_pump(e); /* which also finds out what is wrong */
+    } else {
+        bao_mind_deadline(e);
+    }
+}
+
 void bao_gather(struct bao_engine *e, size_t count, uint64_t now_us)
 {
     e->gather_count = count;
@@ -256,9 +266,10 @@ void bao_pump_soon(struct bao_engine *e, uint64_t now_us)
         if (!e->held && bao_dialogue_has_next(e->dialogue)) {
             mind_held(e);
         }
-    } else if (now_us - e->pumped_us >= PUMP_US ||
-               bao_dialogue_has_next(e->dialogue)) {
+    } else if (now_us - e->pumped_us >= PUMP_US) {
         bao_pump(e);
+    } else if (bao_dialogue_has_next(e->dialogue)) {
+        bao_push(e, now_us);
     } else {
         bao_mind_deadline(e);
     }

@@ -61,8 +61,6 @@ static bool pack_text(msgpack_packer *packer, const char *text)
 static const char *pack_headers(const struct baozi_put_options *options,
                                 struct packed *packed)
 {
-    packed->bytes = 0;
-    packed->full = false;
     if (options->header_count == 0) {
         return NULL;
     }
@@ -168,9 +166,14 @@ static const char *check_put(const char *queue,
                              int64_t wait_ms,
                              struct packed *packed)
 {
+    packed->bytes = 0;
+    packed->full = false;
     const char *why = bao_check_queue(queue);
     why = why != NULL ? why : bao_check_wait(wait_ms);
-    why = why != NULL ? why : check_options(options);
+    if (why != NULL || options == &no_options) {
+        return why;
+    }
+    why = check_options(options);
     return why != NULL ? why : pack_headers(options, packed);
 }
 
@@ -330,10 +333,12 @@ static struct bao_async *copy_put(struct bao_engine *e,
     }
     uint8_t *at = async->bytes;
     struct bao_operation *op = &async->request.operation;
-    set_options(op, options, 0);
     BAO_SET(op, QUEUE, queue, keep(&at, parcel->queue));
-    op->group = keep(&at, op->group);
-    op->dedup_key = keep(&at, op->dedup_key);
+    if (options != &no_options) {
+        set_options(op, options, 0);
+        op->group = keep(&at, op->group);
+        op->dedup_key = keep(&at, op->dedup_key);
+    }
     async->letter.header = keep(&at, letter->header);
     async->letter.payload = keep(&at, letter->payload);
     async->request.letters = &async->letter;
@@ -401,9 +406,13 @@ enum baozi_status baozi_put_async(struct baozi *client,
                                   void *context)
 {
     struct packed packed;
-    struct baozi_put_options settled = settle(options);
-    struct parcel parcel = {.options = &settled};
-    const char *why = check_put(queue, &settled, wait_ms, &packed);
+    struct baozi_put_options settled;
+    struct parcel parcel = {.options = &no_options};
+    if (options != NULL) {
+        settled = settle(options);
+        parcel.options = &settled;
+    }
+    const char *why = check_put(queue, parcel.options, wait_ms, &packed);
     if (why == NULL) {
         parcel.queue = bao_span_text(queue);
     }

@@ -77,6 +77,18 @@ static bool fits(struct bao_span column, size_t count)
     return column.bytes == 0 || bao_column32_count(column) == count;
 }
 
+/* True if all bodies are in the bodies frame, and that has them: the usual
+ * case, and quicker found out. */
+static bool claims_small_bodies(const struct bao_items *items,
+                                struct bao_body_cursor cursor)
+{
+    const struct bao_message *message = items->message;
+    struct bao_body_cursor end = cursor;
+    size_t bytes = message->part_count > 0 ? message->parts[0].bytes : 0;
+    return bao_body_claim(&end, items->operation) && end.big == cursor.big &&
+           end.offset <= bytes;
+}
+
 /* True if all bodies lie in the message, and all headers in them. */
 static bool bodies_are_there(const struct bao_items *items, size_t count)
 {
@@ -85,6 +97,9 @@ static bool bodies_are_there(const struct bao_items *items, size_t count)
         column_if(op, BAO_BIT(HEADER_LENGTHS), op->header_lengths);
     struct bao_body_cursor cursor = items->cursor;
     struct bao_letter letter;
+    if (headers.bytes == 0 && claims_small_bodies(items, cursor)) {
+        return true;
+    }
     for (size_t i = 0; i < count; i++) {
         if (!body_of(items->message,
                      &cursor,

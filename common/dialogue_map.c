@@ -73,10 +73,13 @@ void *bao_map_find(const struct bao_map *map, uint64_t key)
 
 void bao_map_remove(struct bao_map *map, uint64_t key)
 {
-    if (bao_map_find(map, key) == NULL) {
+    if (map->capacity == 0) {
         return;
     }
     size_t hole = place_of(map, key);
+    if (map->entries[hole].value == NULL) {
+        return;
+    }
     map->count--;
     for (size_t at = next_of(map, hole); map->entries[at].value != NULL;
          at = next_of(map, at)) {
