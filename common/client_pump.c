@@ -87,7 +87,11 @@ void bao_wake(struct bao_engine *e, struct bao_waiter *waiter)
         }
         return;
     }
-    wake_word(waiter);
+    /* One that does not sleep looks at what it waits for before it does, and
+     * keeps the lock in between. */
+    if (bao_link_is_listed(&waiter->link)) {
+        wake_word(waiter);
+    }
 }
 
 void bao_wake_all(struct bao_engine *e)
