@@ -37,7 +37,7 @@ demo: ## the bun kitchen: a broker, three cooks, two eaters
 test: ## all that a change needs, some minutes
 	@make/deps test
 	@$(BUILD) FLAVOUR=release all tests examples
-	@$(BUILD) FLAVOUR=asan tests
+	@$(BUILD) FLAVOUR=asan programs tests
 	@$(BUILD) FLAVOUR=planted planted
 	@$(FUZZ)
 	@make/suite test
@@ -45,9 +45,11 @@ test: ## all that a change needs, some minutes
 test-compose: ## the bun kitchen in real containers, some of them hurt
 	@tests/compose/run.py
 
-fault: ## minutes of hostile clients, and 10,000 that are idle
+fault: ## the whole fault matrix: kills, power cuts, floods, crowds, a soak
 	@make/deps test
 	@$(BUILD) FLAVOUR=release all tests
+	@$(BUILD) FLAVOUR=asan programs tests
+	@$(BUILD) FLAVOUR=planted planted
 	@make/suite fault
 
 check-all: ## make test, then threads, longer seeds, counted instructions

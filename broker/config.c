@@ -10,6 +10,7 @@
 #include <sys/sysinfo.h>
 #include <unistd.h>
 
+#include "broker/cgroup.h"
 #include "broker/config_file.h"
 #include "common/options.h"
 #include "common/text.h"
@@ -210,32 +211,13 @@ read_file(struct bao_options *options, const char *path, int *exit_code)
 
 /* --- memory --- */
 
-/* A number in a file of the kernel; `fallback` if there is none. */
-static uint64_t read_limit(const char *path, uint64_t fallback)
-{
-    char text[64] = "";
-    uint64_t value;
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
-        return fallback;
-    bool good = fgets(text, sizeof text, file) != NULL;
-    (void)fclose(file);
-    text[strcspn(text, "\n")] = '\0';
-    return good && bao_read_number(text, &value) ? value : fallback;
-}
-
 uint64_t bao_config_memory_default(void)
 {
     struct sysinfo info;
     uint64_t all = MEMORY_FALLBACK;
     if (sysinfo(&info) == 0)
         all = (uint64_t)info.totalram * info.mem_unit;
-    uint64_t v2 = read_limit("/sys/fs/cgroup/memory.max", all);
-    uint64_t v1 =
-        read_limit("/sys/fs/cgroup/memory/memory.limit_in_bytes", all);
-    all = v2 < all ? v2 : all;
-    all = v1 < all ? v1 : all;
-    uint64_t share = all / 10 * 6;
+    uint64_t share = bao_cgroup_memory(all) / 10 * 6;
     return share < MEMORY_LEAST ? MEMORY_LEAST : share;
 }
 

@@ -224,8 +224,8 @@ int cli_print_json(const struct cli *cli, json_t *value, bool line)
     if (failed && !ferror(stdout))
         return bao_complain(cli->name,
                             BAO_EXIT_IO,
-                            "memory ran out while writing JSON",
-                            NULL,
+                            "the answer could not be written as JSON",
+                            "memory ran out",
                             "free memory, then repeat");
     (void)putchar('\n');
     return cli_end(cli, BAO_EXIT_OK);

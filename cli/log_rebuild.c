@@ -149,8 +149,11 @@ int log_manifest_rebuild(const struct cli *cli, struct log_folder *folder)
                                 "repair it with that version");
     }
     if (manifest->segments == NULL)
-        return bao_complain(
-            cli->name, BAO_EXIT_IO, "memory ran out", NULL, NULL);
+        return bao_complain(cli->name,
+                            BAO_EXIT_IO,
+                            "the folder could not be looked at",
+                            "memory ran out",
+                            "free memory, then repeat");
     list_segments(folder);
     list_checkpoints(folder);
     bool from_start =

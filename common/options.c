@@ -117,7 +117,9 @@ static bool store(struct bao_options *options,
 bool bao_options_no_memory(struct bao_problem *problem)
 {
     problem->exit_code = BAO_EXIT_IO;
-    bao_problem_what(problem, "memory ran out while reading options");
+    bao_problem_what(problem, "the options could not be read");
+    bao_problem_why(problem, "memory ran out");
+    bao_problem_remedy(problem, "free memory, then repeat");
     return false;
 }
 

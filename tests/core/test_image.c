@@ -154,6 +154,18 @@ static void test_image__of_a_newer_baozi_is_refused(void **state)
     image_copy_fini(&copy);
 }
 
+/* Version 1 had the same rows but those of redrives. */
+static void test_image__of_an_older_baozi_is_read(void **state)
+{
+    struct image_copy copy = {.data = NULL};
+    (void)state;
+    image_make(image_core_with_everything(), &copy, 1000);
+    assert_int_equal(copy.pieces, 1);
+    copy.data[0] = 1;
+    assert_false(is_refused(&copy));
+    image_copy_fini(&copy);
+}
+
 /* --- many items ----------------------------------------------------------- */
 
 static void
@@ -359,6 +371,7 @@ const struct core_test core_tests_image[] = {
     CORE_TEST(test_image__cut_short_is_refused, ""),
     CORE_TEST(test_image__many_changes_at_once_are_refused, ""),
     CORE_TEST(test_image__of_a_newer_baozi_is_refused, ""),
+    CORE_TEST(test_image__of_an_older_baozi_is_read, ""),
     CORE_TEST(test_image__of_plain_items_is_a_few_bytes_each, ""),
     CORE_TEST(test_image__without_one_of_its_pieces_is_refused, ""),
     CORE_TEST(test_image__larger_than_the_memory_is_refused, ""),

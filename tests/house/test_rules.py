@@ -343,6 +343,26 @@ def _():
         yield "README.md: too few promises have a test"
 
 
+@rule("each row of the fault matrix has a test that is there")
+def _():
+    text, rows = read("tests/fault/README.md"), set()
+    for row in re.findall(r"^\| (F\d.*) \|.*\| (.*) \|$", text, re.M):
+        for one in row[0].split(", "):
+            rows.add(one)
+        said = ""
+        for name, target in re.findall(r"\"([^\"]+)\"|\]\(([^)]+)\)",
+                                       row[1]):
+            if target:
+                said = read(os.path.normpath("tests/fault/" + target))
+            elif name not in re.sub(r"\"\s+f?\"", "", said):
+                yield f"tests/fault/README.md: {row[0]}: no test '{name}'"
+        if not said:
+            yield f"tests/fault/README.md: {row[0]} names no test"
+    for number in range(1, 35):
+        if f"F{number}" not in rows:
+            yield f"tests/fault/README.md: there is no row F{number}"
+
+
 @rule("every test program is one that the suite runs")
 def _():
     for file in files("tests/*.c", "tests/*.py"):

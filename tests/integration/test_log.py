@@ -157,29 +157,6 @@ def _():
         equal(payloads(one, 10), [f"item {i}" for i in range(10)])
 
 
-@test("[S9] a folder of a newer format is refused and not touched")
-def _():
-    data = filled("newer")
-    for name in ("manifest.0", "manifest.1"):
-        with open(os.path.join(data, name), "r+b") as file:
-            content = bytearray(file.read())
-            content[8:12] = struct.pack("<I", 2)
-            size = struct.unpack_from("<Q", content, 16)[0]
-            content[12:16] = struct.pack(
-                "<I", crc32c(content[:12] + content[16:size]))
-            file.seek(0)
-            file.write(content)
-    before = {name: os.stat(os.path.join(data, name)).st_mtime_ns
-              for name in os.listdir(data) if name != "lock"}
-    found = run("baozi-broker", "--data", data, "--listen",
-                "ipc://" + path("newer.socket"), "--http", "off")
-    equal(found.returncode, 76, found.stderr)
-    contains(found.stderr, "newer version")
-    after = {name: os.stat(os.path.join(data, name)).st_mtime_ns
-             for name in os.listdir(data) if name != "lock"}
-    equal(after, before)
-
-
 @test("[S9] a folder in use can be looked at, and not repaired")
 def _():
     data = path("busy")
@@ -229,15 +206,6 @@ def _():
             file.write(bytes(16384))
     equal(run("baozi", "log", "repair", "--quarantine", data).returncode, 0)
     check(epoch(data) > epochs[-1] + 1, "an epoch came again, the second time")
-
-
-def crc32c(data):
-    crc = 0xffffffff
-    for byte in bytes(data):
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
-    return crc ^ 0xffffffff
 
 
 main()
