@@ -196,7 +196,7 @@ static struct bao_tray *fill(struct bao_bodies *bodies,
                              const struct run *run,
                              const struct share *share)
 {
-    struct bao_span bytes = {NULL};
+    struct bao_span bytes = {.data = NULL};
     struct copy copy = {
         .to = bao_tray_room(bodies,
                             tray,
@@ -222,8 +222,9 @@ static struct bao_tray *fill(struct bao_bodies *bodies,
     }
     copy_all(&copy);
     /* What was followed did not leave the hold's bytes. */
-    BAO_ASSERT(bytes_of(run, share->last, (struct bao_span){NULL}).data ==
-               bytes.data);
+    BAO_ASSERT(
+        bytes_of(run, share->last, (struct bao_span){.data = NULL}).data ==
+        bytes.data);
     bodies->count += share->entries;
     if (hot_bytes > 0)
         bao_bodies_note_hot(bodies, run->first_id + share->last, hot_bytes);

@@ -295,7 +295,7 @@ static void test_bodies__agree_with_a_naive_model(void **state)
         uint32_t bytes;
         uint8_t first;
     } model[2000];
-    struct bao_payload kept[16] = {{NULL}};
+    struct bao_payload kept[16] = {{.chunk = NULL}};
     uint8_t kept_first[16] = {0};
     world_open();
     memset(model, 0, sizeof model);
@@ -435,7 +435,7 @@ static void settle_one(unsigned queue,
 static void test_bodies__holes_are_bounded(void **state)
 {
     (void)state;
-    struct bao_payload readers[READERS] = {{NULL}};
+    struct bao_payload readers[READERS] = {{.chunk = NULL}};
     uint8_t fills[READERS] = {0};
     uint64_t last[3] = {0};
     uint64_t first = 1;

@@ -190,7 +190,7 @@ static void read_or_let_go(unsigned slot)
     struct bao_payload payload;
     if (reader->chunk != NULL)
         bao_chunk_drop(world.bodies, reader->chunk);
-    *reader = (struct reader){NULL};
+    *reader = (struct reader){.chunk = NULL};
     bao_tray_find(world.tray, bao_tray_rank(world.tray, slot), &payload);
     if (payload.chunk == NULL || model_random(2) == 0)
         return;
