@@ -376,8 +376,10 @@ enum baozi_status log_owner_open(struct log_owner *owner)
     owner->imaging = false;
     owner->live_count = 0;
     world->config.seed = log_world_draw(world, UINT64_MAX);
+    world->log = NULL;
     enum baozi_status status =
         bao_log_open(&world->config, &world->log, &world->report);
+    const uint64_t index = owner->index;
     owner->index = world->report.checkpoint_index;
     if (status == BAOZI_OK)
         status = bao_log_checkpoint_load(
@@ -398,6 +400,15 @@ enum baozi_status log_owner_open(struct log_owner *owner)
                       &(struct bao_log_owner){
                           .context = owner, .move = move, .damaged = damaged},
                       world->now_us);
+    } else {
+        /* Refused: as if it had not been tried. */
+        if (world->log != NULL)
+            bao_log_abandon(world->log);
+        world->log = NULL;
+        liar_kill(world->liar);
+        memcpy(owner->items, before, LOG_OWNER_ITEMS_MAX * sizeof *before);
+        owner->next_id = next_id;
+        owner->index = index;
     }
     free(before);
     return status;
