@@ -409,6 +409,39 @@ def _():
         equal(broker.stop(), 0, "exit code")
 
 
+def is_unused(file):
+    """A segment that was prepared, or an image that was never ended."""
+    with open(file, "rb") as opened:
+        opened.seek(4096)
+        return not any(opened.read(64)) or file.endswith(".tmp")
+
+
+@test("[S9] a start without room on the disk says so, and loses nothing")
+def _():
+    if why_not():
+        raise Skip(why_not())
+    with Disk(megabytes=320) as disk:
+        data = disk.path("data")
+        broker = Durable(data)
+        broker.cli("put", "jobs", *[f"bun {n}" for n in range(5)])
+        broker.kill()
+        for name in os.listdir(data):
+            if name[:8] in ("segment-", "checkpoi", "prepare.") and is_unused(
+                    os.path.join(data, name)):
+                os.remove(os.path.join(data, name))
+        filler = disk.fill()
+        for _start in range(2):
+            done = run("baozi-broker", "--data", data, "--http", "off",
+                       "--listen", f"ipc://{path('other')}")
+            equal(done.returncode, 74, "exit code: " + done.stderr)
+            contains(done.stderr, "No space left")
+            contains(done.stderr, "make room on that disk")
+        os.remove(filler)
+        broker.start_again()
+        equal(show(broker, "jobs", "ready"), (5,), "ready")
+        equal(broker.stop(), 0, "exit code")
+
+
 @test("[S9] a disk that fails: nobody is told OK, and the broker ends with 74")
 def _():
     if why_not():

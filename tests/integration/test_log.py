@@ -208,4 +208,83 @@ def _():
     check(epoch(data) > epochs[-1] + 1, "an epoch came again, the second time")
 
 
+def first_segment(data):
+    return min(name for name in os.listdir(data) if name[:8] == "segment-")
+
+
+@test("[P8 S9] a flipped byte in a closed segment: a running broker finds it, "
+      "says where, goes on, and never serves it")
+def _():
+    data = path("scrubbed")
+    broker = Broker(data=data)
+    for i in range(20):  # 80 MB: the first segment is closed
+        broker.cli("put", "jobs", input=bytes([65 + i]) * (4 << 20))
+    broker.kill()
+    broker = Broker(data=data)
+    flip(os.path.join(data, first_segment(data)), 6 << 20)
+    wait_until(lambda: "event=damaged" in broker.stderr(), 60,
+               "the damage is found")
+    contains(broker.stderr(), f"file={first_segment(data)}")
+    equal(broker.cli("put", "others", "more").returncode, 0, "a put")
+    equal(broker.cli("get", "jobs").stdout, "A" * (4 << 20), "what is whole")
+    got = broker.cli("get", "jobs", "--timeout", "5s")
+    check(got.returncode != 0 and "B" not in got.stdout, "it was served")
+    equal(broker.wait(), 74, "exit code of the broker")
+    found = run("baozi", "log", "verify", data)
+    equal(found.returncode, 1)
+    contains(found.stdout, first_segment(data))
+
+
+def copies(data, ids):
+    """COPY records of these items, of all of `dump` that can be read."""
+    found = run("baozi", "log", "dump", data, "--format", "json")
+    lines = [json.loads(line) for line in found.stdout.splitlines()]
+    return [r for r in lines if r["kind"] == "copy" and
+            (not ids or r["index"] in ids)]
+
+
+def churned(broker, data):
+    """Five items whose payloads were moved out of the first segment, with 200
+    MB that came and went; their ids."""
+    for i in range(5):
+        broker.cli("put", "kept", input=bytes([65 + i]) * 100000)
+    ids = [r["index"] for r in copies(data, None)]
+    equal(len(ids), 5, "COPY records of large payloads")
+    first = copies(data, ids)[0]["segment"]
+    for _ in range(100):
+        broker.cli("put", "jobs", input=b"x" * (4 << 20))
+        broker.cli("get", "jobs")
+        if not os.path.exists(segment(data, first)):
+            return ids
+    raise AssertionError("the first segment does not go")
+
+
+@test("[S9] a repair keeps payloads that had been moved behind its cut")
+def _():
+    data = path("moved")
+    broker = Broker(data=data)
+    ids = churned(broker, data)
+    wait_until(lambda: marks(data), 5, "a MARK behind the last batch")
+    broker.kill()
+    stat = json.loads(run("baozi", "log", "stat", data, "--format",
+                          "json").stdout)
+    replay = stat["checkpoints"][0]["replay_lsn"]
+    moved = [r["lsn"] for r in copies(data, ids)]
+    victim = [r for r in records(data) if r["kind"] == "entry" and
+              replay <= r["lsn"] < min(moved)][-1]
+    flip(segment(data, victim["segment"]), victim["offset"] + RECORD)
+    contains(refused(data), f"lsn {victim['lsn']}")
+    told = json.loads(run("baozi", "log", "repair", "--quarantine", data,
+                          "--format", "json").stdout)
+    check(told["kept_copies"] >= 5, told)
+    check(told["last_lsn"] < victim["lsn"] < min(moved), told)
+    equal(run("baozi", "log", "verify", data).returncode, 0)
+    for i in range(5):
+        if i in (0, 2):
+            broker = Broker(data=data)
+        equal(broker.cli("get", "kept").stdout, chr(65 + i) * 100000, "kept")
+        if i in (1, 4):
+            broker.kill()
+
+
 main()
