@@ -324,6 +324,36 @@ static void test_edge__a_stale_socket_is_removed_and_a_file_is_not(void **state)
     assert_int_equal(rmdir(world.folder), 0);
 }
 
+/* Both edges bind the same addresses, and name them alike. */
+static void test_edge__listens_on_numbers_interfaces_and_all(void **state)
+{
+    (void)state;
+    static const char *const urls[][2] = {
+        {"tcp://127.0.0.1:*", "tcp://127.0.0.1:"},
+        {"tcp://127.0.0.1:0", "tcp://127.0.0.1:"},
+        {"tcp://lo:*", "tcp://127.0.0.1:"},
+        {"tcp://*:*", "tcp://0.0.0.0:"},
+        {"tcp://no-such-interface:*", NULL},
+        {"tcp://192.0.2.1:*", NULL}}; /* nobody has that one */
+    for (size_t i = 0; i < sizeof urls / sizeof urls[0]; i++) {
+        struct bao_edge *edge = NULL;
+        struct bao_problem problem;
+        const struct bao_edge_config config = {
+            .kind = edge_kind, .urls = urls[i], .url_count = 1};
+        bool opened = bao_edge_open(&config, &edge, &problem);
+        assert_int_equal(opened, urls[i][1] != NULL);
+        if (!opened) {
+            assert_int_equal(problem.exit_code, BAO_EXIT_CONFIGURATION);
+            assert_non_null(strstr(problem.what, urls[i][0]));
+            continue;
+        }
+        const char *address = bao_edge_address(edge, 0);
+        assert_memory_equal(address, urls[i][1], strlen(urls[i][1]));
+        assert_true(atoi(address + strlen(urls[i][1])) > 0);
+        bao_edge_end(edge, 0);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -338,6 +368,7 @@ int main(void)
         EDGE_TEST(test_edge__a_peer_can_be_cut_and_is_heard_no_more),
         EDGE_TEST(test_edge__a_second_broker_on_one_path_is_refused),
         EDGE_TEST(test_edge__a_stale_socket_is_removed_and_a_file_is_not),
+        EDGE_TEST(test_edge__listens_on_numbers_interfaces_and_all),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
