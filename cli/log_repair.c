@@ -406,15 +406,26 @@ static bool move_aside(const struct repair *repair)
     return good && fsync(folder->folder) == 0;
 }
 
+/* Named by the second; a second repair in it takes the next one. */
+static bool make_quarantine(struct repair *repair)
+{
+    uint64_t second = bao_time_wall_us() / 1000000;
+    int made;
+    do {
+        (void)snprintf(repair->aside,
+                       sizeof repair->aside,
+                       LOG_QUARANTINE "%llu",
+                       (unsigned long long)second++);
+        made = mkdirat(repair->folder->folder, repair->aside, 0700);
+    } while (made != 0 && errno == EEXIST);
+    return made == 0;
+}
+
 static int change(struct repair *repair)
 {
     struct log_folder *folder = repair->folder;
     struct bao_manifest *next = &repair->next;
-    (void)snprintf(repair->aside,
-                   sizeof repair->aside,
-                   LOG_QUARANTINE "%llu",
-                   (unsigned long long)(bao_time_wall_us() / 1000000));
-    if (mkdirat(folder->folder, repair->aside, 0700) != 0)
+    if (!make_quarantine(repair))
         return fail(repair, "the quarantine cannot be made");
     keep_segments(repair);
     if (!copy_rest_aside(repair) || !keep_copies(repair))
