@@ -109,7 +109,7 @@ static void check_items(const struct bao_queue *queue, struct sums *sums)
         BAO_ASSERT(bao_item_can_rest(item) == (item == &room));
         check_item(queue, item);
     }
-    BAO_ASSERT(shelves == queue->shelves.count + (queue->alone != NULL));
+    BAO_ASSERT(shelves == queue->shelves.count + queue->few_count);
     for (unsigned state = 1; state <= BAO_STATE_TAKEN; state++) {
         BAO_ASSERT(counts[state] == queue->counts[state]);
         BAO_ASSERT(bytes[state] == queue->bytes[state]);

@@ -2,10 +2,10 @@
  * shelf.c - where the shelves of a queue are, and which items are on them.
  *
  * Invariants: every item has one colour, and is either held (it has a record)
- * or resting (shelf_rest.c). A shelf without items does not exist. The only
- * one of a queue may be out of the tree, so that a queue that is nearly always
- * empty needs none; any other has in the tree the colours of its masks that
- * are not empty.
+ * or resting (shelf_rest.c). A shelf without items does not exist. A few
+ * shelves of a queue are a list in the order of their numbers, so that a short
+ * queue needs no tree. If there are more all are in the tree, with the colours
+ * of their masks that are not empty; they stay there until the last is gone.
  */
 #include "broker/core/memory.h"
 #include "broker/core/shelf_inside.h"
@@ -23,24 +23,32 @@ static uint64_t mask_of(const struct bao_shelf *shelf, unsigned colours)
 static struct bao_shelf *
 first_from(const struct bao_queue *queue, unsigned colours, uint64_t number)
 {
-    struct bao_shelf *alone = queue->alone;
-    if (alone == NULL) {
+    if (queue->few_count == 0) {
         return bao_tree_first(&queue->shelves, colours, number).value;
     }
-    return alone->number >= number && mask_of(alone, colours) != 0 ? alone
-                                                                   : NULL;
+    for (uint32_t i = 0; i < queue->few_count; i++) {
+        struct bao_shelf *shelf = queue->few[i];
+        if (shelf->number >= number && mask_of(shelf, colours) != 0) {
+            return shelf;
+        }
+    }
+    return NULL;
 }
 
 /* The last one up to `number`. */
 static struct bao_shelf *
 last_upto(const struct bao_queue *queue, unsigned colours, uint64_t number)
 {
-    struct bao_shelf *alone = queue->alone;
-    if (alone == NULL) {
+    if (queue->few_count == 0) {
         return bao_tree_last(&queue->shelves, colours, number).value;
     }
-    return alone->number <= number && mask_of(alone, colours) != 0 ? alone
-                                                                   : NULL;
+    for (uint32_t i = queue->few_count; i-- > 0;) {
+        struct bao_shelf *shelf = queue->few[i];
+        if (shelf->number <= number && mask_of(shelf, colours) != 0) {
+            return shelf;
+        }
+    }
+    return NULL;
 }
 
 struct bao_shelf *bao_shelf_of(const struct bao_queue *queue, uint64_t n)
@@ -49,10 +57,15 @@ struct bao_shelf *bao_shelf_of(const struct bao_queue *queue, uint64_t n)
     if (queue->shelf != NULL && queue->shelf->number == number) {
         return queue->shelf;
     }
-    if (queue->alone != NULL) {
-        return queue->alone->number == number ? queue->alone : NULL;
+    if (queue->few_count == 0) {
+        return bao_tree_find(&queue->shelves, number);
     }
-    return bao_tree_find(&queue->shelves, number);
+    for (uint32_t i = 0; i < queue->few_count; i++) {
+        if (queue->few[i]->number == number) {
+            return queue->few[i];
+        }
+    }
+    return NULL;
 }
 
 /* --- coming and going -------------------------------------------------------
@@ -70,7 +83,7 @@ static unsigned colours_of(const struct bao_shelf *shelf)
 /* Its masks have become empty, or have not been so before. */
 static void repaint(struct bao_queue *queue, const struct bao_shelf *shelf)
 {
-    if (shelf != queue->alone) {
+    if (queue->few_count == 0) {
         bao_tree_paint(&queue->shelves, shelf->number, colours_of(shelf));
     }
 }
@@ -81,15 +94,19 @@ static void list(struct bao_core *core,
                  struct bao_shelf *shelf,
                  unsigned colour)
 {
-    struct bao_shelf *alone = queue->alone;
-    if (bao_shelf_none(queue)) {
-        queue->alone = shelf;
+    uint32_t i = queue->few_count;
+    if (i < BAO_SHELVES_FEW && queue->shelves.count == 0) {
+        for (; i > 0 && queue->few[i - 1]->number > shelf->number; i--) {
+            queue->few[i] = queue->few[i - 1];
+        }
+        queue->few[i] = shelf;
+        queue->few_count++;
         return;
     }
-    if (alone != NULL) {
-        bao_put_in_tree(core, &queue->shelves, alone->number, alone, 0);
-        bao_tree_paint(&queue->shelves, alone->number, colours_of(alone));
-        queue->alone = NULL;
+    for (; queue->few_count > 0; queue->few_count--) {
+        struct bao_shelf *one = queue->few[queue->few_count - 1];
+        bao_put_in_tree(core, &queue->shelves, one->number, one, 0);
+        bao_tree_paint(&queue->shelves, one->number, colours_of(one));
     }
     bao_put_in_tree(core, &queue->shelves, shelf->number, shelf, colour);
 }
@@ -100,10 +117,17 @@ static void shelf_free(struct bao_core *core,
                        struct bao_shelf *shelf)
 {
     queue->shelf = NULL;
-    if (queue->alone == shelf) {
-        queue->alone = NULL;
-    } else {
+    if (queue->few_count == 0) {
         bao_tree_remove(&queue->shelves, shelf->number);
+    } else {
+        uint32_t i = 0;
+        for (; queue->few[i] != shelf; i++) {
+            BAO_ASSERT(i + 1 < queue->few_count);
+        }
+        queue->few_count--;
+        for (; i < queue->few_count; i++) {
+            queue->few[i] = queue->few[i + 1];
+        }
     }
     bao_pool_give(&core->shelves, shelf);
 }
@@ -311,8 +335,8 @@ void bao_shelf_check(const struct bao_queue *queue,
                      const struct bao_shelf *shelf)
 {
     uint64_t all = 0;
-    BAO_ASSERT(queue->alone == NULL || queue->shelves.count == 0);
-    BAO_ASSERT(queue->alone == NULL || queue->alone == shelf);
+    BAO_ASSERT(queue->few_count == 0 || queue->shelves.count == 0);
+    BAO_ASSERT(bao_shelf_of(queue, n_at(shelf, 0)) == shelf);
     for (unsigned c = 0; c < BAO_TREE_COLOURS; c++) {
         BAO_ASSERT((all & shelf->masks[c]) == 0);
         all |= shelf->masks[c];

@@ -65,7 +65,7 @@ struct bao_records {
 /* True if nothing is in the queue, in whatever state. */
 static inline bool bao_shelf_none(const struct bao_queue *queue)
 {
-    return queue->alone == NULL && queue->shelves.count == 0;
+    return queue->few_count == 0 && queue->shelves.count == 0;
 }
 
 /* n of the first item at or after `n` in a state of the colour mask, or of the

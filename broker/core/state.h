@@ -26,8 +26,9 @@
 #define BAO_RESTART_GRACE_US (10u * 1000u * BAO_MS)
 #define BAO_DEAD_ANSWERS_MAX 200000u /* of all dead sessions: 32 MiB */
 #define BAO_CREDIT_MAX       65536u  /* of one subscription */
-#define BAO_LOOK_MAX         1024u   /* items that one browse looks at */
-#define BAO_ERROR_KEPT       255u    /* bytes of an error that a join tells */
+#define BAO_SHELVES_FEW      4u
+#define BAO_LOOK_MAX         1024u /* items that one browse looks at */
+#define BAO_ERROR_KEPT       255u  /* bytes of an error that a join tells */
 #define BAO_GROUPS_BYTES     (16u * 1024u) /* group names in one answer */
 
 _Static_assert(BAO_GRANT_MAX <= BAO_STEP_ITEMS_MAX, "a push is one step");
@@ -338,7 +339,8 @@ struct bao_queue {
     uint64_t last; /* n of the last item */
     uint64_t weight;
     struct bao_tree shelves; /* by n / 64; a colour is a state - 1 */
-    struct bao_shelf *alone; /* the only one, which needs no tree; or NULL */
+    struct bao_shelf *few[BAO_SHELVES_FEW]; /* by n: of them no tree is made */
+    uint32_t few_count;
     struct bao_shelf *shelf; /* the last that was asked for (a cache) */
     struct bao_heap order;   /* READY items of a priority queue */
     struct bao_heap worst;   /* the same, least urgent first */
