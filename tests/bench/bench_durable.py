@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
@@ -30,6 +31,7 @@ BUILD = os.path.abspath(os.environ.get("BAOZI_BUILD",
                                        os.path.join(ROOT, "build")))
 TESTS = os.path.join(ROOT, "build", "release", "tests")
 ROUND_MS = 1500
+QUIET_S = 0.5
 
 
 def out(*words):
@@ -62,8 +64,20 @@ class Bench:
             for _ in range(count)]
         told = [process.communicate()[0].split() for process in started]
         self.cli("queue", "purge", queue)
+        self.settle()
         return (sum(int(words[0]) for words in told) * 1000 / ROUND_MS,
                 statistics.median(int(words[1]) for words in told))
+
+    def settle(self):
+        """Until the broker has written what follows a round: an image, the
+        next segments."""
+        before, since = None, time.monotonic()
+        while time.monotonic() - since < QUIET_S:
+            with open(f"/proc/{self.broker.pid}/io", encoding="ascii") as file:
+                now = re.search(r"^wchar: \d+", file.read(), re.M).group()
+            if now != before:
+                before, since = now, time.monotonic()
+            time.sleep(0.02)
 
     def batches(self, puts):
         """Of the last round: (bytes of one sync, puts in it)."""
