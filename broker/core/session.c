@@ -361,11 +361,19 @@ static bool end_leases(struct bao_core *core, struct bao_session *session)
 }
 
 /* A subscription that goes on will say what it has not seen; one that ended,
- * and whose end was not heard, comes again as a new one and says nothing. */
-static bool is_to_be_said(const struct bao_lease *lease)
+ * and whose end was not heard, comes again as a new one and says nothing. After
+ * a start of the broker it comes again too, unless it was given up meanwhile:
+ * then there is a CANCEL for it. */
+static bool is_to_be_said(const struct bao_session *session,
+                          const struct bao_lease *lease)
 {
-    return (lease->flags & BAO_LEASE_PUSHED) != 0 &&
-           (lease->stream == NULL || lease->stream->waiter != NULL);
+    if ((lease->flags & BAO_LEASE_PUSHED) == 0) {
+        return false;
+    }
+    if (lease->stream == NULL) {
+        return bao_cancel_next(session, lease->rid) != lease->rid;
+    }
+    return lease->stream->waiter != NULL;
 }
 
 /* Returns what HELD left out, except what the client may not have seen yet:
@@ -384,7 +392,7 @@ static bool sort_leases(struct bao_core *core, struct bao_session *session)
         core->budget--;
         struct bao_lease *lease = BAO_OF(link, struct bao_lease, of_session);
         if (lease->held != session->held_round && lease->answer == NULL &&
-            !is_to_be_said(lease)) {
+            !is_to_be_said(session, lease)) {
             BAO_MARK("a lease that its holder does not know goes back");
             bao_return_one(core, lease->item, BAO_CAUSE_UNSTARTED);
         }
