@@ -178,6 +178,33 @@ static void befall(struct sim *sim, enum fault fault)
     }
 }
 
+/* The power goes. */
+static void cut_power(struct sim *sim, struct sim_event *event)
+{
+    (void)event;
+    if (!sim->healing && sim->now_us < sim->work_until_us) {
+        broker_kill(sim,
+                    sim_between(sim, 20 * SIM_MS, 2 * SIM_SECOND),
+                    disk_may_be_cut(sim));
+    }
+}
+
+void nemesis_cut_soon(struct sim *sim, uint64_t within_us)
+{
+    if (sim->disk != NULL) {
+        sim_in(sim, sim_below(sim, within_us), cut_power, NULL, 0);
+    }
+}
+
+/* Where the disk is slow, most is on its way when the power goes. */
+static void slow_and_cut(struct sim *sim, uint64_t until_us)
+{
+    slow_disk(sim, until_us);
+    if (sim_chance(sim, 500)) {
+        nemesis_cut_soon(sim, until_us - sim->now_us);
+    }
+}
+
 /* What only a durable broker suffers. */
 static void befall_disk(struct sim *sim)
 {
@@ -189,12 +216,10 @@ static void befall_disk(struct sim *sim)
         return;
     case 2:
     case 3:
-    case 4:
-        broker_kill(sim,
-                    sim_between(sim, 20 * SIM_MS, 2 * SIM_SECOND),
-                    disk_may_be_cut(sim));
+    case 4: cut_power(sim, NULL); return;
+    case 5:
+        slow_and_cut(sim, least_us + sim_below(sim, 3 * SIM_SECOND));
         return;
-    case 5: slow_disk(sim, least_us + sim_below(sim, 3 * SIM_SECOND)); return;
     case 6:
         sim_say(sim, SIM_BROKER, '*', "its disk is full");
         disk_full(sim, least_us + sim_below(sim, 4 * SIM_SECOND));

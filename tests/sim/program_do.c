@@ -6,6 +6,7 @@
 
 #include "tests/sim/count.h"
 #include "tests/sim/disk.h"
+#include "tests/sim/nemesis.h"
 #include "tests/sim/program.h"
 
 /* --- tools ---------------------------------------------------------------- */
@@ -136,6 +137,9 @@ void do_redrive(struct sim_client *client, unsigned queue)
     if (rate == 0 && sim->disk != NULL) {
         op.limit = 4; /* and so slow that a start comes in between */
         rate = sim_between(sim, 1, 3);
+        if (sim_chance(sim, 250)) {
+            nemesis_cut_soon(sim, 2 * SIM_SECOND);
+        }
     }
     BAO_SET(&call->request.operation, LIMIT, limit, op.limit);
     BAO_SET(&call->request.operation, RATE, rate, rate); /* 0: at once */
@@ -231,7 +235,14 @@ static void put_options(struct sim_call *call,
         BAO_SET(put, GROUP, group, bao_span_text(call->text));
     }
     if (queue->keyed && op->count == 1 && sim_chance(sim, 400)) {
-        op->key = 1 + sim_below(sim, 6);
+        /* Half of them have the last one's, while that is on its way. */
+        if (sim->last_key == 0 || sim_chance(sim, 500)) {
+            sim->last_key = 1 + sim_below(sim, 6);
+        }
+        op->key = sim->last_key;
+        if (sim_chance(sim, 30)) {
+            nemesis_cut_soon(sim, 20 * SIM_MS);
+        }
         bao_store64(call->ids, op->key);
         BAO_SET(put, DEDUP_KEY, dedup_key, bao_span_of(call->ids, 8));
     }
