@@ -3,6 +3,7 @@
  *
  *   program.c      when something is done, and what follows from outcomes
  *   program_do.c   one function for each kind of call
+ *   program_put.c  puts
  */
 #ifndef BAO_TESTS_SIM_PROGRAM_H
 #define BAO_TESTS_SIM_PROGRAM_H
@@ -30,7 +31,7 @@ void client_end(struct sim_client *client);
 bool program_has_header(uint64_t payload);
 void program_header(uint8_t *header, uint64_t payload);
 
-/* program_do.c: each submits one call, or none. */
+/* program_do.c, program_put.c: each submits one call, or none. */
 void do_declare(struct sim_client *client, unsigned queue);
 void do_put(struct sim_client *client, unsigned queue);
 void do_get(struct sim_client *client, unsigned queue);
@@ -45,6 +46,19 @@ void do_operate(struct sim_client *client, unsigned queue);
 void do_mistake(struct sim_client *client); /* what is refused */
 void do_give_up(struct sim_client *client);
 void do_bye(struct sim_client *client);
+
+/* What history has of a call, before anything is known. */
+struct history_op ask_op(unsigned queue);
+/* How long a call waits: not at all, some time, or SIM_NEVER for ever. */
+uint64_t ask_wait_ms(struct sim *sim);
+/* Sets the flags, if there are some. */
+void ask_flags(struct sim_call *call, uint64_t flags);
+
+/* Letter `i` of a put: a payload of so many bytes, perhaps with a header. */
+void ask_letter(struct sim_call *call,
+                unsigned i,
+                uint64_t payload,
+                size_t bytes);
 
 /* A simple request; `queue` SIM_QUEUES = of none. Submit it afterwards. */
 struct sim_call *

@@ -11,7 +11,7 @@
 
 /* --- tools ---------------------------------------------------------------- */
 
-static struct history_op op_of(unsigned queue)
+struct history_op ask_op(unsigned queue)
 {
     return (struct history_op){
         .queue = queue, .wait_ms = SIM_NEVER, .delivery = HISTORY_NONE};
@@ -32,11 +32,11 @@ ask_begin(struct sim_client *client, uint64_t verb, unsigned queue)
 
 void ask_simple(struct sim_client *client, uint64_t verb, unsigned queue)
 {
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     call_submit(ask_begin(client, verb, queue), &op);
 }
 
-static uint64_t some_wait(struct sim *sim)
+uint64_t ask_wait_ms(struct sim *sim)
 {
     switch (sim_below(sim, 6)) {
     case 0:
@@ -48,7 +48,7 @@ static uint64_t some_wait(struct sim *sim)
     }
 }
 
-static void set_flags(struct sim_call *call, uint64_t flags)
+void ask_flags(struct sim_call *call, uint64_t flags)
 {
     if (flags != 0) {
         BAO_SET(&call->request.operation, FLAGS, flags, flags);
@@ -61,7 +61,7 @@ void do_declare(struct sim_client *client, unsigned queue)
 {
     const struct sim *sim = client->sim;
     struct sim_call *call = ask_begin(client, BAO_VERB_DECLARE, queue);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     call->options = sim_queues[queue].options;
     if (sim->disk != NULL && !disk_may_be_cut(sim) &&
         (queue == SIM_FIFO || queue == SIM_PRIO)) {
@@ -81,7 +81,7 @@ static uint64_t direction(struct sim *sim)
 static void configure(struct sim_client *client, unsigned queue)
 {
     struct sim_call *call = ask_begin(client, BAO_VERB_CONFIGURE, queue);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     call->options.present = BAO_OPTION_BIT(MAX_DELIVERIES);
     call->options.max_deliveries = sim_between(client->sim, 1, 4);
     call->request.operation.options = &call->options;
@@ -110,16 +110,16 @@ void do_operate(struct sim_client *client, unsigned queue)
         return;
     }
     struct sim_call *call = ask_begin(client, verb, queue);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     if (verb == BAO_VERB_PAUSE || verb == BAO_VERB_RESUME) {
         op.scope = direction(sim);
         BAO_SET(&call->request.operation, STATE, state, op.scope);
     } else if (verb == BAO_VERB_PURGE) {
-        set_flags(call, sim_chance(sim, 500) ? BAO_FLAG_DEAD : 0);
+        ask_flags(call, sim_chance(sim, 500) ? BAO_FLAG_DEAD : 0);
     } else if (verb == BAO_VERB_SHUTDOWN) {
-        set_flags(call, sim_chance(sim, 500) ? BAO_FLAG_IMMEDIATE : 0);
+        ask_flags(call, sim_chance(sim, 500) ? BAO_FLAG_IMMEDIATE : 0);
     } else if (verb == BAO_VERB_DELETE) {
-        set_flags(call, sim_chance(sim, 700) ? BAO_FLAG_FORCE : 0);
+        ask_flags(call, sim_chance(sim, 700) ? BAO_FLAG_FORCE : 0);
     }
     call_submit(call, &op);
 }
@@ -131,7 +131,7 @@ void do_redrive(struct sim_client *client, unsigned queue)
         queue = SIM_REJECT;
     }
     struct sim_call *call = ask_begin(client, BAO_VERB_REDRIVE, queue);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     op.limit = sim_between(sim, 1, 4);
     uint64_t rate = sim_chance(sim, 300) ? sim_between(sim, 5, 50) : 0;
     if (rate == 0 && sim->disk != NULL) {
@@ -149,7 +149,7 @@ void do_redrive(struct sim_client *client, unsigned queue)
 void do_look(struct sim_client *client, unsigned queue)
 {
     struct sim *sim = client->sim;
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     static const uint64_t verbs[] = {BAO_VERB_STAT,
                                      BAO_VERB_STAT,
                                      BAO_VERB_PEEK,
@@ -174,123 +174,6 @@ void do_look(struct sim_client *client, unsigned queue)
     call_submit(call, &op);
 }
 
-/* --- put ------------------------------------------------------------------ */
-
-static size_t body_bytes(struct sim *sim, unsigned queue)
-{
-    if (!sim_queues[queue].large) {
-        return sim_between(sim, 8, 60);
-    }
-    if (sim->disk != NULL && !disk_takes_big(sim)) {
-        return sim_between(sim, 100, 4000);
-    }
-    return sim_chance(sim, 300) ? sim_between(sim, 65000, 90000)
-                                : sim_between(sim, 100, 20000);
-}
-
-static void
-add_letter(struct sim_call *call, unsigned i, uint64_t payload, size_t bytes)
-{
-    size_t header = program_has_header(payload) ? SIM_HEADER_BYTES : 0;
-    uint8_t *data = malloc(header + bytes);
-    if (data == NULL) {
-        abort();
-    }
-    if (header > 0) {
-        program_header(data, payload);
-    }
-    payload_fill(data + header, bytes, payload);
-    call->bodies[i] = data;
-    call->letters[i] =
-        (struct bao_letter){.header = bao_span_of(data, header),
-                            .payload = bao_span_of(data + header, bytes)};
-    call->request.letters = call->letters;
-    call->request.letter_count = i + 1;
-    if (bytes >= BAO_BIG_BYTES) {
-        SIM_COUNT(call->client->sim, BIG_BODIES);
-    }
-}
-
-static void put_options(struct sim_call *call,
-                        struct history_op *op,
-                        const struct sim_queue *queue)
-{
-    struct sim *sim = call->client->sim;
-    struct bao_operation *put = &call->request.operation;
-    if (queue->options.kind == BAO_KIND_PRIORITY) {
-        op->priority = (int64_t)sim_below(sim, 4) - 2;
-        BAO_SET(put, PRIORITY, priority, op->priority);
-    }
-    if (queue->delays && sim_chance(sim, 300)) {
-        op->delay_ms = sim_between(sim, 1, 1500);
-        BAO_SET(put, DELAY_MS, delay_ms, op->delay_ms);
-    }
-    if (queue->expires && sim_chance(sim, 300)) {
-        op->ttl_ms = sim_between(sim, 50, 2000);
-        BAO_SET(put, TTL_MS, ttl_ms, op->ttl_ms);
-    }
-    if (sim_chance(sim, 300)) {
-        op->group = 1 + (unsigned)sim_below(sim, SIM_GROUPS);
-        (void)snprintf(call->text, sizeof call->text, "g%u", op->group);
-        BAO_SET(put, GROUP, group, bao_span_text(call->text));
-    }
-    if (queue->keyed && op->count == 1 && sim_chance(sim, 400)) {
-        /* Half of them have the last one's, while that is on its way. */
-        if (sim->last_key == 0 || sim_chance(sim, 500)) {
-            sim->last_key = 1 + sim_below(sim, 6);
-        }
-        op->key = sim->last_key;
-        if (sim_chance(sim, 30)) {
-            nemesis_cut_soon(sim, 20 * SIM_MS);
-        }
-        bao_store64(call->ids, op->key);
-        BAO_SET(put, DEDUP_KEY, dedup_key, bao_span_of(call->ids, 8));
-    }
-    uint64_t flags = sim_chance(sim, 250) ? BAO_FLAG_WANT_RESULT : 0;
-    flags |= op->count > 1 ? BAO_FLAG_ATOMIC : 0;
-    flags |= op->key != 0 && sim_chance(sim, 400) ? BAO_FLAG_UNIQUE : 0;
-    set_flags(call, flags);
-}
-
-static void put_one(struct sim_client *client,
-                    unsigned queue,
-                    uint32_t count,
-                    uint64_t wait_ms)
-{
-    struct sim *sim = client->sim;
-    struct sim_call *call = ask_begin(client, BAO_VERB_PUT, queue);
-    struct history_op op = op_of(queue);
-    op.wait_ms = wait_ms;
-    op.count = count;
-    op.first_payload = history_payloads(sim->history, count);
-    put_options(call, &op, &sim_queues[queue]);
-    for (uint32_t i = 0; i < count; i++) {
-        add_letter(call, i, op.first_payload + i, body_bytes(sim, queue));
-    }
-    call_submit(call, &op);
-}
-
-/* One put, several at once that travel as a vector, or a put_many. */
-void do_put(struct sim_client *client, unsigned queue)
-{
-    struct sim *sim = client->sim;
-    uint64_t wait_ms = some_wait(sim);
-    switch (sim_below(sim, 6)) {
-    case 0:
-        put_one(client,
-                queue,
-                (uint32_t)sim_between(sim, 2, CALL_LETTERS - 1),
-                wait_ms);
-        return;
-    case 1:
-        for (uint64_t i = sim_between(sim, 2, 4); i > 0; i--) {
-            put_one(client, queue, 1, wait_ms);
-        }
-        return;
-    default: put_one(client, queue, 1, wait_ms); return;
-    }
-}
-
 /* --- get ------------------------------------------------------------------ */
 
 void ask_get(struct sim_client *client,
@@ -299,7 +182,7 @@ void ask_get(struct sim_client *client,
              uint64_t limit)
 {
     struct sim_call *call = ask_begin(client, BAO_VERB_GET, queue);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     op.wait_ms = wait_ms;
     op.limit = limit;
     if (limit > 1) {
@@ -312,8 +195,8 @@ void do_get(struct sim_client *client, unsigned queue)
 {
     struct sim *sim = client->sim;
     struct sim_call *call = ask_begin(client, BAO_VERB_GET, queue);
-    struct history_op op = op_of(queue);
-    op.wait_ms = some_wait(sim);
+    struct history_op op = ask_op(queue);
+    op.wait_ms = ask_wait_ms(sim);
     op.limit = sim_chance(sim, 250) ? sim_between(sim, 2, 4) : 1;
     if (op.limit > 1) {
         SIM_COUNT(sim, GET_MANY);
@@ -323,7 +206,7 @@ void do_get(struct sim_client *client, unsigned queue)
         op.lease_ms = sim_between(sim, 300, 2500);
         BAO_SET(&call->request.operation, LEASE_MS, lease_ms, op.lease_ms);
     }
-    set_flags(call, sim_chance(sim, 150) ? BAO_FLAG_AUTO : 0);
+    ask_flags(call, sim_chance(sim, 150) ? BAO_FLAG_AUTO : 0);
     call_submit(call, &op);
 }
 
@@ -361,7 +244,7 @@ void do_subscribe(struct sim_client *client, unsigned queue)
         return;
     }
     call = ask_begin(client, BAO_VERB_SUBSCRIBE, queue);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     op.limit = limit;
     BAO_SET(&call->request.operation, LIMIT, limit, limit);
     if (bytes > 0) {
@@ -403,7 +286,7 @@ void ask_settle(struct sim_client *client, struct sim_hold *hold, uint64_t verb)
     struct sim *sim = client->sim;
     struct sim_call *call = call_new(client, verb);
     struct bao_operation *settle = &call->request.operation;
-    struct history_op op = op_of(hold->queue);
+    struct history_op op = ask_op(hold->queue);
     op.id = hold->lease.id;
     op.token = hold->lease.token;
     op.delivery = hold->delivery;
@@ -485,8 +368,8 @@ void do_join(struct sim_client *client, unsigned queue)
 {
     struct sim *sim = client->sim;
     struct sim_call *call = ask_begin(client, BAO_VERB_JOIN, queue);
-    struct history_op op = op_of(queue);
-    op.wait_ms = some_wait(sim);
+    struct history_op op = ask_op(queue);
+    op.wait_ms = ask_wait_ms(sim);
     op.scope = sim_below(sim, BAO_SCOPE_UP_TO + 1);
     if (op.scope != BAO_SCOPE_QUEUE) {
         BAO_SET(&call->request.operation, SCOPE, scope, op.scope);
@@ -527,9 +410,9 @@ void do_item(struct sim_client *client)
     bool cancels = sim_queues[queue].redriven && sim_chance(sim, 500);
     struct sim_call *call =
         call_new(client, cancels ? BAO_VERB_CANCEL_ITEM : BAO_VERB_WAIT);
-    struct history_op op = op_of(queue);
+    struct history_op op = ask_op(queue);
     op.id = id;
-    op.wait_ms = cancels ? SIM_NEVER : some_wait(sim);
+    op.wait_ms = cancels ? SIM_NEVER : ask_wait_ms(sim);
     BAO_SET(&call->request.operation, ID, id, id);
     call_submit(call, &op);
 }
@@ -539,7 +422,7 @@ void do_item(struct sim_client *client)
 void do_mistake(struct sim_client *client)
 {
     struct sim *sim = client->sim;
-    struct history_op op = op_of(SIM_FIFO);
+    struct history_op op = ask_op(SIM_FIFO);
     struct sim_call *call;
     switch (sim_below(sim, 4)) {
     case 0: /* another size than it has, if it is there */
@@ -555,16 +438,16 @@ void do_mistake(struct sim_client *client)
         op.priority = 1;
         op.first_payload = history_payloads(sim->history, 1);
         BAO_SET(&call->request.operation, PRIORITY, priority, 1);
-        add_letter(call, 0, op.first_payload, 20);
+        ask_letter(call, 0, op.first_payload, 20);
         break;
     case 2: /* more than the queue may ever hold */
         call = ask_begin(client, BAO_VERB_PUT, SIM_COUNTED);
         op.queue = SIM_COUNTED;
         op.count = CALL_LETTERS;
         op.first_payload = history_payloads(sim->history, op.count);
-        set_flags(call, BAO_FLAG_ATOMIC);
+        ask_flags(call, BAO_FLAG_ATOMIC);
         for (unsigned i = 0; i < CALL_LETTERS; i++) {
-            add_letter(call, i, op.first_payload + i, 20);
+            ask_letter(call, i, op.first_payload + i, 20);
         }
         break;
     default: /* nobody made it */
@@ -602,7 +485,7 @@ void do_give_up(struct sim_client *client)
 
 void do_bye(struct sim_client *client)
 {
-    struct history_op op = op_of(SIM_QUEUES);
+    struct history_op op = ask_op(SIM_QUEUES);
     history_event(client->sim->history,
                   &(struct history_event){.kind = HISTORY_BYE,
                                           .client = client->index,
