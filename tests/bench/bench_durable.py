@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Durable puts through a real broker against the disk alone.
 
     tests/bench/bench_durable.py [ROUNDS] [FOLDER]      5 rounds, in /var/tmp

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """How long a broker with a data directory takes to start again.
 
     tests/bench/bench_restart.py [ITEMS] [BYTES]      1,000,000 of 100 bytes

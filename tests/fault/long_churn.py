@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Very many items pass one old one: neither disk nor memory grow with them.
 
     tests/fault/long_churn.py [--items 50000000]

@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Kills a durable broker again and again while producers and workers live on.
 
     tests/fault/long_kill_broker.py [--kills 1000] [--seed 1]
