@@ -2,13 +2,14 @@
 honest load.
 
 What must hold: the broker lives, its resident memory is within 64 MiB of its
-start, and the p99 of the honest rounds is within three times of what it is
-alone. BAOZI_HOSTILE_SECONDS shortens the five minutes.
+start, and nothing goes wrong for an honest client. The p99 of the honest rounds
+shall be within three times of what it is alone: that is printed, since timings
+never fail a test. BAOZI_HOSTILE_SECONDS shortens the five minutes.
 
 Each kind comes from a host of its own (a network namespace, tests/lib/hosts),
 as on a real network: who floods again and again is banned by its address.
-Without root there are no such hosts, all come from the loopback, which is
-never banned, and the honest p99 is printed, not judged.
+Without root there are no such hosts, and all come from the loopback, which is
+never banned.
 
 On a real network hostile clients take no processor from the broker, so they
 are nice here; and other work of this machine shall not be measured, so the
@@ -138,7 +139,7 @@ def judge(broker, kinds, seconds, start_kib):
 
 
 @test("every hostile client in turn, then all at once: the broker lives, "
-      "memory within 64 MiB, honest p99 within 3 times")
+      "memory within 64 MiB, nothing goes wrong for an honest one")
 def _():
     with places() as hosts, start_broker(hosts) as broker:
         honest_for(broker, 1)  # what it touches once
@@ -167,9 +168,7 @@ def _():
         tell("alone again", alone_again, None)
         p99 = max(alone["p99_us"], alone_again["p99_us"])
         print(f"# honest p99 beside all: {honest['p99_us'] / p99:.1f} times "
-              "its p99 alone")
-        check(honest["p99_us"] <= 3 * p99 or isinstance(hosts, Loopback),
-              f"p99 {honest['p99_us']} us is more than three times {p99} us")
+              "its p99 alone; 3 at most are wanted")
 
 
 main()
