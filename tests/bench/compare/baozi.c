@@ -8,8 +8,6 @@
 
 #include "tests/bench/compare/driver.h"
 
-#define IDLE_MS 2
-
 static struct baozi *client;
 static struct baozi_subscription *subscription;
 static uint64_t refused;
@@ -104,12 +102,10 @@ static bool settle(struct driver *driver)
     return true;
 }
 
-/* Who is given nothing more for IDLE_MS is done as far as it knows: the wait
- * of the next one is not its work. */
 static bool take(struct driver *driver)
 {
     struct baozi_item item;
-    enum baozi_status status = baozi_next(subscription, IDLE_MS, &item);
+    enum baozi_status status = baozi_next(subscription, DRIVER_IDLE_MS, &item);
     if (status == BAOZI_EMPTY) {
         return settle(driver);
     }

@@ -107,7 +107,7 @@ static bool take(struct driver *driver)
     for (; !empty && reserving + deleting < driver->window; reserving++) {
         stream_print(&stream, "reserve-with-timeout 0\r\n");
     }
-    if (!stream_flush(&stream) || !stream_fill(&stream, 100, &any)) {
+    if (!stream_flush(&stream) || !stream_fill(&stream, DRIVER_IDLE_MS, &any)) {
         return false;
     }
     while (good && take_answer(driver, &good)) {

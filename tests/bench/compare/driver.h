@@ -25,6 +25,9 @@
 #include "cli/bench_item.h"
 
 #define ITEM_BYTES_MAX (64u * 1024u)
+/* A consumer that is given nothing for so long looks whether all is taken. It
+ * counts as work where the last settles are confirmed behind it. */
+#define DRIVER_IDLE_MS 2
 
 struct driver {
     const char *url;

@@ -145,7 +145,7 @@ static bool take(struct driver *driver)
             head(GRAB_JOB, 0);
         }
     }
-    if (!stream_flush(&stream) || !stream_fill(&stream, 100, &any) ||
+    if (!stream_flush(&stream) || !stream_fill(&stream, DRIVER_IDLE_MS, &any) ||
         !take_packets(driver)) {
         return false;
     }

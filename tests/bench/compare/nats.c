@@ -254,8 +254,8 @@ static bool take(struct driver *driver)
                      json);
         pulling += half;
     }
-    return stream_flush(&stream) && stream_fill(&stream, 100, &any) &&
-           take_messages(driver);
+    return stream_flush(&stream) &&
+           stream_fill(&stream, DRIVER_IDLE_MS, &any) && take_messages(driver);
 }
 
 static bool finish(struct driver *driver)

@@ -160,7 +160,7 @@ static bool confirm(struct driver *driver)
 
 static bool take(struct driver *driver)
 {
-    struct timeval wait = {.tv_usec = 100000};
+    struct timeval wait = {.tv_usec = DRIVER_IDLE_MS * 1000};
     do {
         amqp_envelope_t envelope;
         amqp_maybe_release_buffers(connection);

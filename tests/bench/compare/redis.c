@@ -267,8 +267,10 @@ static bool take_answer(struct driver *driver, bool *good)
 static void ask_streams(struct driver *driver)
 {
     char count[24];
+    char idle_ms[24];
     uint64_t half = driver->window > 1 ? driver->window / 2 : 1;
     snprintf(count, sizeof count, "%llu", (unsigned long long)half);
+    snprintf(idle_ms, sizeof idle_ms, "%d", DRIVER_IDLE_MS);
     for (; (reading + 1) * half + settling <= driver->window; reading++) {
         COMMAND("XREADGROUP",
                 "GROUP",
@@ -277,7 +279,7 @@ static void ask_streams(struct driver *driver)
                 "COUNT",
                 count,
                 "BLOCK",
-                "100",
+                idle_ms,
                 "STREAMS",
                 driver->queue,
                 ">");
@@ -307,7 +309,7 @@ static bool take(struct driver *driver)
     } else {
         ask_lists(driver);
     }
-    if (!stream_flush(&stream) || !stream_fill(&stream, 100, &any)) {
+    if (!stream_flush(&stream) || !stream_fill(&stream, DRIVER_IDLE_MS, &any)) {
         return false;
     }
     while (take_answer(driver, &good)) {

@@ -225,7 +225,7 @@ static bool take(struct driver *driver)
             return false;
         }
     }
-    if (!receive(100, &head, &count, &body)) {
+    if (!receive(DRIVER_IDLE_MS, &head, &count, &body)) {
         return true;
     }
     do {
