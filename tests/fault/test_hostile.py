@@ -134,7 +134,7 @@ def _():
         tcp = broker.stdout().split()[3]
         honest = start_honest(broker, tcp)
         crowd = threading.Thread(target=hostile.hoard,
-                                 args=(tcp, 500, 4, 0.4))
+                                 args=(tcp, 500, 4, 0.05, 60))
         crowd.start()
         wait_until(lambda: "listeners_paused" in broker.stderr(), 15,
                    "it is full")

@@ -371,12 +371,12 @@ def storm(url):
     return 256, 0
 
 
-def hoard(url, count=1500, seconds=2, patience=0.1):
+def hoard(url, count=1500, seconds=2, patience=0.1, enough=10):
     """As many connections as it gets, held for a while; one that takes longer
-    than its patience is refused, and ten of these are enough."""
+    than its patience is refused, and so many of these are enough."""
     peers = []
     refused = 0
-    while len(peers) < count and refused < 10:
+    while len(peers) < count and refused < enough:
         try:
             peers.append(connect(url, patience))
         except OSError:

@@ -11,7 +11,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)),
 from baozi_test import ROOT, check, equal, main, test
 
 LONG = os.environ.get("BAOZI_TEST_LONG") == "1"
-SEEDS = 1000 if LONG else 100
+SEEDS = 1000 if LONG else 200
 DURABLE_SEEDS = 1000 if LONG else 300
 # Within so many seeds each planted bug must be found.
 PLANTED_SEEDS = 800
