@@ -7,8 +7,8 @@
 #include <sys/resource.h>
 
 #include "broker/edge_open.h"
-#include "broker/edge_zmq.h"
 #include "broker/edge_own.h"
+#include "broker/edge_zmq.h"
 #include "common/check.h"
 #include "common/log.h"
 

@@ -3,8 +3,6 @@
  */
 #include "common/zmtp_bytes.h"
 
-#include <strings.h>
-
 enum { FLAG_MORE = 1, FLAG_LONG = 2, FLAG_COMMAND = 4, FLAGS_KNOWN = 7 };
 
 #define VERSION_AT         10u
@@ -86,11 +84,18 @@ static bool take_value(struct bao_span *rest, struct bao_span *value)
     return take(rest, bytes, value);
 }
 
+static int lower(int letter)
+{
+    return letter >= 'A' && letter <= 'Z' ? letter - 'A' + 'a' : letter;
+}
+
 /* Names of properties are ASCII, in whatever case. */
 static bool is_named(struct bao_span name, const char *word)
 {
-    return name.bytes == strlen(word) &&
-           strncasecmp((const char *)name.data, word, name.bytes) == 0;
+    bool same = name.bytes == strlen(word);
+    for (size_t i = 0; same && i < name.bytes; i++)
+        same = lower(name.data[i]) == lower((unsigned char)word[i]);
+    return same;
 }
 
 static bool may_talk(struct bao_span type)

@@ -84,7 +84,7 @@ struct sim {
     bool healing; /* no more faults, no new work */
     uint64_t work_until_us;
     uint64_t long_night_us; /* when everybody sleeps for an hour; 0 = never */
-    uint64_t last_key; /* of dedup, that a put had; 0 = none */
+    uint64_t last_key;      /* of dedup, that a put had; 0 = none */
     uint32_t last_pid;
 };
 
