@@ -112,13 +112,14 @@ struct bao_edge_operations {
     uint64_t (*deadline)(const struct bao_edge *edge);
     /* For edge_open.h. */
     void (*end)(struct bao_edge *edge, int linger_ms);
-    const struct bao_doors *(*doors)(const struct bao_edge *edge);
-    const struct bao_connections *(*table)(const struct bao_edge *edge);
 };
 
 /* The first member of every implementation. */
 struct bao_edge {
     const struct bao_edge_operations *operations;
+    /* Lent, as long as it lives; NULL in one without sockets. */
+    const struct bao_doors *doors;
+    const struct bao_connections *connections;
 };
 
 /* A turn begins: looks at timers, deaths and what became writable. */

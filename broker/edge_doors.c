@@ -126,17 +126,17 @@ void bao_edge_end(struct bao_edge *edge, int linger_ms)
 
 const char *bao_edge_address(const struct bao_edge *edge, size_t i)
 {
-    const struct bao_doors *doors = edge->operations->doors(edge);
+    const struct bao_doors *doors = edge->doors;
     BAO_ASSERT(i < doors->count);
     return doors->listeners[i].address;
 }
 
 struct bao_connection_counts bao_edge_counts(const struct bao_edge *edge)
 {
-    return edge->operations->table(edge)->counts;
+    return edge->connections->counts;
 }
 
 size_t bao_edge_connections(const struct bao_edge *edge)
 {
-    return edge->operations->table(edge)->open_count;
+    return edge->connections->open_count;
 }

@@ -221,16 +221,6 @@ static void edge_end(struct bao_edge *base, int linger_ms)
     free(edge);
 }
 
-static const struct bao_doors *edge_doors(const struct bao_edge *base)
-{
-    return &look(base)->doors;
-}
-
-static const struct bao_connections *edge_table(const struct bao_edge *base)
-{
-    return &look(base)->connections;
-}
-
 static const struct bao_edge_operations operations = {
     .turn = edge_turn,
     .next = bao_edge_own_next,
@@ -244,8 +234,6 @@ static const struct bao_edge_operations operations = {
     .pollfd = edge_pollfd,
     .deadline = edge_deadline,
     .end = edge_end,
-    .doors = edge_doors,
-    .table = edge_table,
 };
 
 /* --- opening --- */
@@ -321,7 +309,9 @@ bool bao_edge_own_open(const struct bao_edge_config *config,
     bao_doors_refuse_room(problem);
     if (made == NULL)
         return false;
-    made->edge.operations = &operations;
+    made->edge = (struct bao_edge){.operations = &operations,
+                                   .doors = &made->doors,
+                                   .connections = &made->connections};
     made->guard = config->guard;
     made->frame_bytes_max =
         config->frame_bytes_max != 0

@@ -167,16 +167,6 @@ static void edge_end(struct bao_edge *edge, int linger_ms)
     free(own);
 }
 
-static const struct bao_doors *edge_doors(const struct bao_edge *base)
-{
-    return &look(base)->doors;
-}
-
-static const struct bao_connections *edge_table(const struct bao_edge *base)
-{
-    return &look(base)->connections;
-}
-
 static const struct bao_edge_operations operations = {
     .turn = edge_turn,
     .next = bao_edge_zmq_next,
@@ -190,8 +180,6 @@ static const struct bao_edge_operations operations = {
     .pollfd = edge_pollfd,
     .deadline = edge_deadline,
     .end = edge_end,
-    .doors = edge_doors,
-    .table = edge_table,
 };
 
 /* --- opening --- */
@@ -326,7 +314,9 @@ static struct bao_edge_zmq *make(const struct bao_edge_config *config)
     uint64_t hello_ms = config->hello_ms != 0 ? config->hello_ms : HELLO_MS;
     if (edge == NULL)
         return NULL;
-    edge->edge.operations = &operations;
+    edge->edge = (struct bao_edge){.operations = &operations,
+                                   .doors = &edge->doors,
+                                   .connections = &edge->connections};
     edge->guard = config->guard;
     bao_list_init(&edge->closing);
     bao_list_init(&edge->parked);
