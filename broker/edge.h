@@ -34,7 +34,9 @@ struct bao_frame {
 };
 
 /* Keeps a frame beyond the event that brought it; ends that. The bytes live
- * until the last holder has let go, which must be before the edge closes. */
+ * until the last holder has let go, which must be before the edge closes. Those
+ * of a big frame stay where they are; those of header and bodies may move when
+ * the event is over. */
 static inline struct bao_frame *bao_frame_hold(struct bao_frame *frame)
 {
     frame->references++;

@@ -18,6 +18,7 @@
 #define GREETING_BYTES (UINT64_C(64) << 10) /* of a message, before HELLO */
 #define DIRECT_BYTES   ((size_t)16 << 10)   /* read where they belong */
 #define STEP_BYTES     ((size_t)256 << 10)  /* a long frame grows by this */
+#define LENT_PARTS     2u                   /* header and bodies */
 
 enum taken {
     TAKEN_MESSAGE,
@@ -166,7 +167,8 @@ static enum taken check_frame(struct bao_edge_own *edge,
     return TAKEN_MESSAGE;
 }
 
-/* Begins to take a frame: where it lies, in memory of its own, or not. */
+/* Begins to take a frame: where it lies, in memory of its own, or not. A big
+ * frame never lies in the buffer: replies that wait point to its bytes. */
 static bool begin_frame(struct bao_edge_own *edge,
                         struct bao_own_arrival *arrival)
 {
@@ -178,7 +180,8 @@ static bool begin_frame(struct bao_edge_own *edge,
         arrival->malformed = "too many parts";
         return true; /* it is passed over */
     }
-    if (head->bytes > edge->end - edge->at) {
+    if (head->bytes > edge->end - edge->at ||
+        arrival->part_count >= LENT_PARTS) {
         arrival->partial = bao_own_frame_new(edge);
         return arrival->partial != NULL;
     }

@@ -27,6 +27,7 @@ static struct {
     unsigned messages;
     struct bao_frame *held[HELD_MAX];
     const uint8_t *held_as[HELD_MAX];
+    const uint8_t *held_at[HELD_MAX]; /* of a big one: where it must stay */
     unsigned held_count;
 } said;
 
@@ -94,18 +95,22 @@ static void let_go(unsigned i)
 {
     const struct bao_frame *frame = said.held[i];
     assert_memory_equal(frame->bytes.data, said.held_as[i], frame->bytes.bytes);
+    if (said.held_at[i] != NULL)
+        assert_ptr_equal(frame->bytes.data, said.held_at[i]);
     bao_frame_release(said.held[i]);
     said.held[i] = said.held[--said.held_count];
     said.held_as[i] = said.held_as[said.held_count];
+    said.held_at[i] = said.held_at[said.held_count];
 }
 
 /* Sometimes holds a part, and lets go of another one. */
-static void hold_some(struct bao_frame *frame, const uint8_t *as)
+static void hold_some(struct bao_frame *frame, const uint8_t *as, bool big)
 {
     if (said.held_count > 0 && below(3) == 0)
         let_go((unsigned)below(said.held_count));
     if (said.held_count < HELD_MAX && below(3) == 0) {
         said.held_as[said.held_count] = as;
+        said.held_at[said.held_count] = big ? frame->bytes.data : NULL;
         said.held[said.held_count++] = bao_frame_hold(frame);
     }
 }
@@ -123,7 +128,7 @@ static void compare(const struct bao_edge_event *event)
         if (bytes.bytes > 0)
             assert_memory_equal(
                 bytes.data, said.plain + said.seen, bytes.bytes);
-        hold_some(event->frames[i], said.plain + said.seen);
+        hold_some(event->frames[i], said.plain + said.seen, i >= 2);
         said.seen += bytes.bytes;
     }
     said.messages++;
