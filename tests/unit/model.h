@@ -21,8 +21,10 @@ static inline void model_seed(uint64_t seed)
     model_state = seed * UINT64_C(0x9e3779b97f4a7c15) + 1;
 }
 
+/* After model_seed() only: without a seed all would be 0. */
 static inline uint64_t model_random(uint64_t below)
 {
+    assert_true(model_state != 0);
     model_state ^= model_state >> 12;
     model_state ^= model_state << 25;
     model_state ^= model_state >> 27;

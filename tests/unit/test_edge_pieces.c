@@ -156,6 +156,7 @@ static void test_edge_pieces__come_whole_and_stay_while_held(void **state)
 {
     (void)state;
     for (unsigned round = 0; round < 3; round++) {
+        model_seed(round);
         compose();
         edge_world_open();
         world.watch = compare;
@@ -210,6 +211,7 @@ static void test_edge_pieces__mutated_streams_cost_their_sender(void **state)
     (void)state;
     edge_world_open();
     for (unsigned round = 0; round < 100; round++) {
+        model_seed(round);
         compose();
         said.bytes = said.bytes < 3000 ? said.bytes : 3000;
         for (unsigned i = 0; i < 1 + below(4); i++)

@@ -107,6 +107,7 @@ static void test_heap_run__agrees_with_a_naive_model(void **state)
 {
     (void)state;
     for (unsigned stray = 0; stray <= 16; stray += 4) {
+        model_seed(stray);
         churn(stray, 10, 3000);
         churn(stray, 1000, 8000);
         churn(stray, THINGS, 40000);
@@ -138,6 +139,7 @@ static void test_heap_run__an_old_one_pins_no_room(void **state)
 static void test_heap_run__a_few_lengths_have_a_run_each(void **state)
 {
     (void)state;
+    model_seed(1);
     struct bao_heap_run run;
     struct bao_arena *arena = open_memory();
     memset(things, 0, sizeof things);
