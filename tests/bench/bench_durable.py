@@ -44,9 +44,12 @@ class Bench:
         self.folder, self.data = folder, os.path.join(folder, "data")
         self.url = f"ipc://{folder}/broker"
         self.last_lsn = 0
+        # No image within a round: it would free segments, and the log must
+        # still have every sync of the round when they are counted.
         self.broker = subprocess.Popen(
             [os.path.join(BUILD, "baozi-broker"), "--data", self.data,
-             "--http", "off", "--listen", self.url], stdout=subprocess.PIPE,
+             "--checkpoint-every", "1GiB", "--http", "off", "--listen",
+             self.url], stdout=subprocess.PIPE,
             stderr=open(os.path.join(folder, "log"), "ab"))
         for line in self.broker.stdout:
             if line == b"ready\n":
