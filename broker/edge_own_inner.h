@@ -9,10 +9,10 @@
  *   accept        greeting       READY       message        end of bytes
  *   -----> GREETS ------> SAYS_READY ----> TALKS --> OPENED ----> CLOSED
  *
- * All peers share one buffer to read into. A frame that is whole there is
- * handed over where it lies; what somebody still holds when the next event is
- * asked for, and what ends in the middle, gets memory of its own. So an idle
- * connection costs a record and nothing else.
+ * All peers share one buffer to read into. A header or bodies that are whole
+ * there are handed over where they lie; what somebody still holds when the next
+ * event is asked for, what ends in the middle, and every big frame, gets memory
+ * of its own. So an idle connection costs a record and nothing else.
  */
 #ifndef BAO_EDGE_OWN_INNER_H
 #define BAO_EDGE_OWN_INNER_H
