@@ -77,6 +77,27 @@ static int reuse_gone(const struct bao_log_checkpoint *checkpoint,
     return error == -ENOENT ? 0 : error;
 }
 
+/* The file that an image is written to: what reuse_gone() left, unless a
+ * backup reads that, or a new one. The file, or -errno. */
+static int open_temporary(const struct bao_storage *storage, uint64_t *bytes)
+{
+    int file = storage->open(storage->context,
+                             bao_log_checkpoint_temporary,
+                             BAO_STORAGE_REUSE,
+                             bytes);
+    if (file == -EBUSY) {
+        file = storage->remove(storage->context, bao_log_checkpoint_temporary);
+        if (file >= 0)
+            file = -ENOENT;
+    }
+    if (file != -ENOENT)
+        return file;
+    return storage->open(storage->context,
+                         bao_log_checkpoint_temporary,
+                         BAO_STORAGE_MAKE,
+                         bytes);
+}
+
 /* Both copies of the manifest name it no more. */
 static void take_gone(struct bao_log *log, char name[BAO_CHECKPOINT_NAME_BYTES])
 {
@@ -97,10 +118,7 @@ static int run_open(struct bao_log_job *job)
     int error = reuse_gone(checkpoint, checkpoint->reuse);
     if (error < 0)
         return error;
-    checkpoint->file = storage->open(storage->context,
-                                     bao_log_checkpoint_temporary,
-                                     BAO_STORAGE_MAKE,
-                                     &checkpoint->file_bytes);
+    checkpoint->file = open_temporary(storage, &checkpoint->file_bytes);
     return checkpoint->file < 0 ? checkpoint->file : 0;
 }
 
@@ -366,10 +384,7 @@ static int run_ballast(struct bao_log_job *job)
     int error = reuse_gone(checkpoint, checkpoint->ballast_reuse);
     if (error < 0)
         return error;
-    int file = storage->open(storage->context,
-                             bao_log_checkpoint_temporary,
-                             BAO_STORAGE_MAKE,
-                             &bytes);
+    int file = open_temporary(storage, &bytes);
     if (file < 0)
         return file;
     if (bytes < checkpoint->ballast_asked)

@@ -71,26 +71,18 @@ static int finish(const struct bao_log *log,
     return error < 0 ? error : file;
 }
 
-/* Makes the file of `segment`: new, or of `old_name` ("": new). The file, or
- * -errno; after want of room nothing is left. */
-static int make(const struct bao_log *log,
-                const struct bao_log_segment *segment,
-                const char *old_name)
+/* Zeros or a new head for the open `file`. The file, or -errno; after want of
+ * room nothing is left. */
+static int complete(const struct bao_log *log,
+                    const struct bao_log_segment *segment,
+                    int file,
+                    const char *temporary)
 {
     const struct bao_storage *storage = log->storage;
-    bool new = old_name[0] == '\0';
-    const char *temporary = new ? bao_log_prepare_name : bao_log_again_name;
-    int error =
-        new ? 0 : storage->rename(storage->context, old_name, temporary);
-    if (error < 0)
-        return error;
-    int file = storage->open(storage->context,
-                             temporary,
-                             new ? BAO_STORAGE_MAKE : BAO_STORAGE_FIND,
-                             NULL);
+    int error = 0;
     if (file < 0)
         return file;
-    if (new)
+    if (temporary == bao_log_prepare_name)
         error = fill(storage, file, segment->file_bytes);
     if (error >= 0)
         error = finish(log, segment, file, temporary);
@@ -100,6 +92,55 @@ static int make(const struct bao_log *log,
     if (bao_log_is_want_of_room(error))
         (void)storage->remove(storage->context, temporary);
     return error;
+}
+
+static int make_new(const struct bao_log *log,
+                    const struct bao_log_segment *segment)
+{
+    const struct bao_storage *storage = log->storage;
+    int file = storage->open(
+        storage->context, bao_log_prepare_name, BAO_STORAGE_MAKE, NULL);
+    return complete(log, segment, file, bao_log_prepare_name);
+}
+
+/* A backup reads the old file: a new one takes its place. Where there is no
+ * room for that the old one is taken all the same; the backup sees it by the
+ * head, and begins again. */
+static int make_beside(const struct bao_log *log,
+                       const struct bao_log_segment *segment)
+{
+    const struct bao_storage *storage = log->storage;
+    int file = make_new(log, segment);
+    if (bao_log_is_want_of_room(file)) {
+        file = storage->open(
+            storage->context, bao_log_again_name, BAO_STORAGE_FIND, NULL);
+        return complete(log, segment, file, bao_log_again_name);
+    }
+    if (file < 0)
+        return file;
+    int error = storage->remove(storage->context, bao_log_again_name);
+    if (error >= 0)
+        return file;
+    storage->close(storage->context, file);
+    return error;
+}
+
+/* Makes the file of `segment`: new, or of `old_name` ("": new). The file, or
+ * -errno; after want of room nothing is left. */
+static int make(const struct bao_log *log,
+                const struct bao_log_segment *segment,
+                const char *old_name)
+{
+    const struct bao_storage *storage = log->storage;
+    if (old_name[0] == '\0')
+        return make_new(log, segment);
+    int error = storage->rename(storage->context, old_name, bao_log_again_name);
+    if (error < 0)
+        return error;
+    int file = storage->open(
+        storage->context, bao_log_again_name, BAO_STORAGE_REUSE, NULL);
+    return file == -EBUSY ? make_beside(log, segment)
+                          : complete(log, segment, file, bao_log_again_name);
 }
 
 static struct bao_log_segment *new_segment(struct bao_log *log, uint64_t bytes)

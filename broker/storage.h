@@ -21,7 +21,9 @@
 
 enum bao_storage_mode {
     BAO_STORAGE_FIND, /* -ENOENT if it is not there */
-    BAO_STORAGE_MAKE  /* made if it is not there */
+    BAO_STORAGE_MAKE, /* made if it is not there */
+    BAO_STORAGE_REUSE /* as FIND, to be overwritten: -EBUSY while a backup
+                         reads it (it holds a shared flock on the file) */
 };
 
 struct bao_storage {

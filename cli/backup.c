@@ -1,14 +1,16 @@
 /*
  * backup.c - `baozi backup`: a copy of a data directory, also of a live one.
  *
- * It reads files and asks no broker. The manifest is read, then what it names
- * is copied, the youngest segment first: so an older one is never behind a
- * younger one, and what the copy has is a log as it was at one moment (its end
- * may be torn, as after a power cut). If the manifest is another one at the
- * end, something may have gone meanwhile, and the rest is copied again; whole
- * segments that stayed are not.
+ * It asks no broker. The manifest is read, then every file that it names is
+ * opened and locked (a shared flock), then the manifest is read again: if it is
+ * still the same one, none of them was put to another use before it was locked,
+ * and none will be while it is (BAO_STORAGE_REUSE); removing only takes their
+ * names. So it ends under any load, and a backup that dies leaves nothing.
  *
- * A broker that is started on the copy goes on from there.
+ * What is still written to is copied from its end to its beginning, and the
+ * youngest segment first: so an older part is never behind a younger one, and
+ * what the copy has is a log as it was at one moment (its end may be torn, as
+ * after a power cut). A broker that is started on the copy goes on from there.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -16,7 +18,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "cli/cli.h"
@@ -28,7 +33,10 @@
     (BAO_MANIFEST_HEAD_BYTES + \
      (size_t)SEGMENTS_MAX * BAO_MANIFEST_SEGMENT_BYTES)
 #define COPY_BYTES ((size_t)1 << 20)
-#define TRIES      100u
+#define PAGE_BYTES ((size_t)4096)
+#define TRIES      1000u
+#define COPIES     5u /* a disk without room may spoil them */
+#define PAUSE_NS   2000000l
 #define NAME_BYTES 32u
 
 static struct values {
@@ -43,8 +51,9 @@ static struct values {
 struct file {
     char name[NAME_BYTES];
     uint64_t number;
-    bool whole; /* nothing will be added to it any more */
-    bool copied;
+    bool segment; /* and no checkpoint */
+    bool whole;   /* nothing will be added to it any more */
+    int held;     /* its descriptor, locked; -1: not yet */
 };
 
 struct backup {
@@ -126,12 +135,12 @@ static bool read_manifest(struct backup *backup)
 
 /* --- what is to be copied --------------------------------------------------*/
 
-static struct file *find(struct backup *backup, const char *name)
+static bool is_listed(const struct backup *backup, const char *name)
 {
     for (size_t i = 0; i < backup->file_count; i++)
         if (strcmp(backup->files[i].name, name) == 0)
-            return &backup->files[i];
-    return NULL;
+            return true;
+    return false;
 }
 
 static bool add(struct backup *backup, const struct file *file)
@@ -158,9 +167,9 @@ listed(const struct bao_manifest *manifest, uint64_t number)
 }
 
 /* A segment that the manifest names, or that may hold the log's tail. */
-static bool add_segment(struct backup *backup, const char *name, bool copied)
+static bool add_segment(struct backup *backup, const char *name)
 {
-    struct file file = {.copied = copied};
+    struct file file = {.segment = true, .held = -1};
     if (!bao_segment_number(name, &file.number))
         return true;
     const struct bao_manifest_segment *segment =
@@ -168,7 +177,6 @@ static bool add_segment(struct backup *backup, const char *name, bool copied)
     if (segment == NULL && file.number < backup->manifest.tail_first)
         return true;
     file.whole = segment != NULL && segment->closed;
-    file.copied = copied && file.whole;
     bao_segment_name(file.number, file.name);
     return add(backup, &file);
 }
@@ -176,7 +184,7 @@ static bool add_segment(struct backup *backup, const char *name, bool copied)
 static bool add_checkpoints(struct backup *backup)
 {
     for (uint32_t i = 0; i < backup->manifest.checkpoint_count; i++) {
-        struct file file = {.whole = true};
+        struct file file = {.whole = true, .held = -1};
         bao_checkpoint_name(backup->manifest.checkpoints[i].number, file.name);
         if (!add(backup, &file))
             return false;
@@ -193,86 +201,190 @@ static int by_age(const void *left, const void *right)
     return a->number > b->number ? -1 : 1;
 }
 
-/* The files of this manifest; those that were copied whole stay so. */
+/* The files of this manifest. */
 static bool list_files(struct backup *backup)
 {
-    struct backup before = *backup;
     DIR *folder = fdopendir(openat(backup->source, ".", O_RDONLY | O_CLOEXEC));
     bool good = folder != NULL;
-    backup->files = NULL;
-    backup->file_count = 0;
-    backup->file_room = 0;
     while (good) {
         const struct dirent *entry = readdir(folder);
         if (entry == NULL)
             break;
-        const struct file *was = find(&before, entry->d_name);
-        good = add_segment(
-            backup, entry->d_name, was != NULL && was->whole && was->copied);
+        good = add_segment(backup, entry->d_name);
     }
     if (folder != NULL)
         (void)closedir(folder);
     if (good && backup->file_count > 1)
         qsort(backup->files, backup->file_count, sizeof *backup->files, by_age);
-    free(before.files);
     return good && add_checkpoints(backup);
 }
 
-/* --- copying ---------------------------------------------------------------*/
+/* --- holding them ----------------------------------------------------------*/
 
-static bool copy_bytes(struct backup *backup, int from, int to)
+static void release_all(struct backup *backup)
 {
-    static uint8_t data[COPY_BYTES];
-    for (;;) {
-        ssize_t bytes = read(from, data, sizeof data);
-        if (bytes == 0)
-            return fsync(to) == 0;
-        if (bytes < 0 || write(to, data, (size_t)bytes) != bytes)
-            return false;
-        backup->copied_bytes += (uint64_t)bytes;
-    }
+    for (size_t i = 0; i < backup->file_count; i++)
+        if (backup->files[i].held >= 0)
+            (void)close(backup->files[i].held);
+    backup->file_count = 0;
 }
 
-static bool copy_file(struct backup *backup, const char *name)
-{
-    int from = openat(backup->source, name, O_RDONLY | O_CLOEXEC);
-    int to = from < 0 ? -1
-                      : openat(backup->target,
-                               name,
-                               O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
-                               0600);
-    bool good = from >= 0 && to >= 0 && copy_bytes(backup, from, to);
-    int error = errno;
-    if (from >= 0)
-        (void)close(from);
-    if (to >= 0 && close(to) != 0)
-        good = false;
-    errno = error;
-    return good;
-}
-
-/* One pass; OK, AGAIN if a file went meanwhile, or an exit code. */
-static int copy_all(struct backup *backup)
+/* Opens and locks all; OK, AGAIN if one is gone or taken, or an exit code. */
+static int hold_all(struct backup *backup)
 {
     for (size_t i = 0; i < backup->file_count; i++) {
         struct file *file = &backup->files[i];
-        if (file->copied)
+        file->held = openat(backup->source, file->name, O_RDONLY | O_CLOEXEC);
+        if (file->held >= 0 && flock(file->held, LOCK_SH | LOCK_NB) == 0)
             continue;
-        if (!copy_file(backup, file->name))
-            return errno == ENOENT ? BAO_EXIT_AGAIN
-                                   : fail(backup, file->name, errno);
-        file->copied = true;
+        if (errno == ENOENT || errno == EWOULDBLOCK)
+            return BAO_EXIT_AGAIN;
+        return fail(backup, file->name, errno);
     }
     return BAO_EXIT_OK;
 }
 
-static bool is_wanted(struct backup *backup, const char *name)
+static bool is_manifest_same(const struct backup *backup)
 {
-    return name[0] == '.' || find(backup, name) != NULL;
+    struct backup now = {.cli = backup->cli, .source = backup->source};
+    const bool same = read_manifest(&now) &&
+                      now.manifest.generation == backup->manifest.generation;
+    free(now.bytes);
+    free(now.manifest.segments);
+    return same;
+}
+
+/* A manifest and all that it names, held; OK, AGAIN, or an exit code. */
+static int hold(struct backup *backup)
+{
+    if (!read_manifest(backup))
+        return bao_complain(backup->cli->name,
+                            BAO_EXIT_IO,
+                            "this is no data directory that can be read",
+                            "it has no manifest that this version knows",
+                            "name the folder that the broker got with --data");
+    if (!list_files(backup))
+        return fail(backup, values.data, errno);
+    int exit_code = hold_all(backup);
+    if (exit_code == BAO_EXIT_OK && !is_manifest_same(backup))
+        exit_code = BAO_EXIT_AGAIN;
+    return exit_code;
+}
+
+/* --- copying ---------------------------------------------------------------*/
+
+static bool read_all(int from, uint8_t *data, size_t bytes, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t moved =
+            pread(from, data + done, bytes - done, (off_t)(offset + done));
+        if (moved > 0)
+            done += (size_t)moved;
+        else if (moved == 0 || errno != EINTR)
+            return false;
+    }
+    return true;
+}
+
+static bool
+write_all(int to, const uint8_t *data, size_t bytes, uint64_t offset)
+{
+    size_t done = 0;
+    while (done < bytes) {
+        ssize_t moved =
+            pwrite(to, data + done, bytes - done, (off_t)(offset + done));
+        if (moved > 0)
+            done += (size_t)moved;
+        else if (moved == 0 || errno != EINTR)
+            return false;
+    }
+    return true;
+}
+
+/* A page that somebody may be writing to: read until it is twice the same, so
+ * that its front is not older than its end. */
+static bool read_page(int from, uint8_t *data, size_t bytes, uint64_t offset)
+{
+    uint8_t again[PAGE_BYTES];
+    for (;;) {
+        if (!read_all(from, data, bytes, offset) ||
+            !read_all(from, again, bytes, offset))
+            return false;
+        if (memcmp(data, again, bytes) == 0)
+            return true;
+    }
+}
+
+/* From the end to the beginning, in pages if it is written to. */
+static bool copy_bytes(struct backup *backup, const struct file *file, int to)
+{
+    static uint8_t data[COPY_BYTES];
+    const size_t step = file->whole ? COPY_BYTES : PAGE_BYTES;
+    struct stat stat;
+    if (fstat(file->held, &stat) != 0)
+        return false;
+    uint64_t end = (uint64_t)stat.st_size;
+    while (end > 0) {
+        const uint64_t offset = (end - 1) / step * step;
+        const size_t bytes = (size_t)(end - offset);
+        const bool good = file->whole
+                              ? read_all(file->held, data, bytes, offset)
+                              : read_page(file->held, data, bytes, offset);
+        if (!good || !write_all(to, data, bytes, offset))
+            return false;
+        end = offset;
+        backup->copied_bytes += bytes;
+    }
+    return fsync(to) == 0;
+}
+
+/* A broker without room takes a file all the same, and gives it another head
+ * before it writes anything else. */
+static bool is_taken(const struct backup *backup, const struct file *file)
+{
+    uint8_t bytes[BAO_SEGMENT_HEAD_BYTES];
+    struct bao_segment_head head;
+    return file->segment && (!read_all(file->held, bytes, sizeof bytes, 0) ||
+                             !bao_segment_decode(bytes, &head) ||
+                             head.directory != backup->manifest.directory ||
+                             head.number != file->number);
+}
+
+/* OK, AGAIN if it was put to another use, or an exit code. */
+static int copy_file(struct backup *backup, const struct file *file)
+{
+    int to = openat(backup->target,
+                    file->name,
+                    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC,
+                    0600);
+    bool good = to >= 0 && copy_bytes(backup, file, to);
+    int error = errno;
+    if (to >= 0 && close(to) != 0 && good) {
+        good = false;
+        error = errno;
+    }
+    if (!good)
+        return fail(backup, file->name, error);
+    return is_taken(backup, file) ? BAO_EXIT_AGAIN : BAO_EXIT_OK;
+}
+
+/* OK, AGAIN, or an exit code. */
+static int copy_all(struct backup *backup)
+{
+    int exit_code = BAO_EXIT_OK;
+    for (size_t i = 0; i < backup->file_count && exit_code == BAO_EXIT_OK; i++)
+        exit_code = copy_file(backup, &backup->files[i]);
+    return exit_code;
+}
+
+static bool is_wanted(const struct backup *backup, const char *name)
+{
+    return name[0] == '.' || is_listed(backup, name);
 }
 
 /* What an earlier pass copied and this manifest does not name. */
-static bool remove_others(struct backup *backup)
+static bool remove_others(const struct backup *backup)
 {
     DIR *folder = fdopendir(openat(backup->target, ".", O_RDONLY | O_CLOEXEC));
     if (folder == NULL)
@@ -307,39 +419,43 @@ static bool write_manifest(struct backup *backup)
            fsync(backup->target) == 0;
 }
 
-/* Passes until nothing went meanwhile. */
+/* Each segment is a descriptor while it is held. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+/* Until all was held at once, and stayed what it was. */
 static int back_up(struct backup *backup)
 {
-    for (unsigned i = 0; i < TRIES; i++) {
-        if (!read_manifest(backup))
-            return bao_complain(backup->cli->name,
-                                BAO_EXIT_IO,
-                                "this is no data directory that can be read",
-                                "it has no manifest that this version knows",
-                                "name the folder that the broker got with "
-                                "--data");
-        const uint64_t generation = backup->manifest.generation;
-        if (!list_files(backup))
-            return fail(backup, values.data, errno);
-        int exit_code = copy_all(backup);
-        if (exit_code != BAO_EXIT_OK && exit_code != BAO_EXIT_AGAIN)
+    unsigned copies = 0;
+    raise_limit();
+    for (unsigned i = 0; i < TRIES && copies < COPIES; i++) {
+        int exit_code = hold(backup);
+        if (exit_code == BAO_EXIT_OK) {
+            exit_code = copy_all(backup);
+            copies++;
+        }
+        if (exit_code == BAO_EXIT_OK) {
+            if (remove_others(backup) && write_manifest(backup))
+                return BAO_EXIT_OK;
+            return fail(backup, values.target, errno);
+        }
+        if (exit_code != BAO_EXIT_AGAIN)
             return exit_code;
-        struct backup now = {.cli = backup->cli, .source = backup->source};
-        const bool same = exit_code == BAO_EXIT_OK && read_manifest(&now) &&
-                          now.manifest.generation == generation;
-        free(now.bytes);
-        free(now.manifest.segments);
-        if (!same)
-            continue;
-        if (remove_others(backup) && write_manifest(backup))
-            return BAO_EXIT_OK;
-        return fail(backup, values.target, errno);
+        release_all(backup);
+        (void)nanosleep(&(struct timespec){.tv_nsec = PAUSE_NS}, NULL);
     }
     return bao_complain(backup->cli->name,
                         BAO_EXIT_AGAIN,
                         "the data changes faster than it can be copied",
                         "files were put to another use meanwhile each time",
-                        "try again when there is less load");
+                        "make room on the broker's disk, or try again when "
+                        "there is less load");
 }
 
 /* --- the command -----------------------------------------------------------*/
@@ -386,6 +502,7 @@ static int run(struct cli *cli)
         exit_code = back_up(&backup);
     if (exit_code == BAO_EXIT_OK)
         exit_code = say(&backup);
+    release_all(&backup);
     if (backup.target >= 0)
         (void)close(backup.target);
     (void)close(backup.source);

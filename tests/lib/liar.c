@@ -57,7 +57,7 @@ static int open_name(struct liar *liar,
     int index = name == NULL ? 0 : name->file;
     int handle = 0;
     if (name == NULL) {
-        if (mode == BAO_STORAGE_FIND)
+        if (mode != BAO_STORAGE_MAKE)
             return -ENOENT;
         while (index < (int)LIAR_FILES_MAX && liar->files[index] != NULL)
             index++;
@@ -66,6 +66,9 @@ static int open_name(struct liar *liar,
         BAO_ASSERT(liar->files[index] != NULL);
         liar_change_name(liar, CHANGE_MAKE, "", text, index);
     }
+    if (mode == BAO_STORAGE_REUSE && liar->read_by_others != 0 &&
+        liar_below(liar, liar->read_by_others) == 0)
+        return -EBUSY;
     while (handle < (int)LIAR_FILES_MAX && liar->handles[handle] != 0)
         handle++;
     BAO_ASSERT(handle < (int)LIAR_FILES_MAX);
@@ -366,6 +369,11 @@ uint64_t liar_calls(const struct liar *liar, enum liar_call call)
 void liar_shorten(struct liar *liar, uint32_t n)
 {
     liar->shorten = n;
+}
+
+void liar_read_by_others(struct liar *liar, uint32_t n)
+{
+    liar->read_by_others = n;
 }
 
 void liar_limit(struct liar *liar, uint64_t bytes)

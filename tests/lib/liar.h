@@ -65,6 +65,8 @@ void liar_fail_on(struct liar *liar, bool always);
 uint64_t liar_calls(const struct liar *liar, enum liar_call call);
 /* One in `n` reads and writes moves fewer bytes than asked, or -EINTR. */
 void liar_shorten(struct liar *liar, uint32_t n);
+/* One in `n` files that are to be overwritten is being read by a backup. */
+void liar_read_by_others(struct liar *liar, uint32_t n);
 /* Files may have so many bytes in all. */
 void liar_limit(struct liar *liar, uint64_t bytes);
 /* Bytes of all files. */

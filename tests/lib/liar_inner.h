@@ -70,6 +70,7 @@ struct liar {
     bool failing;
     int failing_error;
     uint32_t shorten;
+    uint32_t read_by_others;
     uint64_t limit_bytes;
     uint64_t syncs_after_failure;
 };

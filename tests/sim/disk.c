@@ -300,6 +300,7 @@ void disk_open(struct sim *sim)
     disk->segment_bytes = sizes[sim_below(sim, 4)];
     if (sim_chance(sim, 300)) {
         liar_shorten(disk->liar, (uint32_t)sim_between(sim, 3, 30));
+        liar_read_by_others(disk->liar, 4);
     }
     sim->disk = disk;
 }

@@ -2,7 +2,10 @@
  * test_log_threads.c - the durable log with its real threads on a real disk:
  * jobs are run, waited for, and told of; a second holder is kept out.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "broker/log.h"
@@ -231,6 +234,36 @@ static void test_threads__a_folder_has_one_holder(void **state)
     bao_storage_close(&second);
 }
 
+/* [S9] What a backup reads is not overwritten, as long as it reads. */
+static void test_threads__a_file_that_is_read_is_not_used_again(void **state)
+{
+    struct disk *disk = *state;
+    struct bao_storage storage;
+    struct bao_problem problem;
+    char path[80];
+    assert_int_equal(bao_storage_open(disk->folder, &storage, &problem),
+                     BAOZI_OK);
+    int file = storage.open(storage.context, "old", BAO_STORAGE_MAKE, NULL);
+    assert_true(file >= 0);
+    storage.close(storage.context, file);
+    (void)snprintf(path, sizeof path, "%s/old", disk->folder);
+    int reader = open(path, O_RDONLY | O_CLOEXEC);
+    assert_int_equal(flock(reader, LOCK_SH | LOCK_NB), 0);
+    assert_int_equal(
+        storage.open(storage.context, "old", BAO_STORAGE_REUSE, NULL), -EBUSY);
+    file = storage.open(storage.context, "old", BAO_STORAGE_FIND, NULL);
+    assert_true(file >= 0);
+    storage.close(storage.context, file);
+    (void)close(reader);
+    file = storage.open(storage.context, "old", BAO_STORAGE_REUSE, NULL);
+    assert_true(file >= 0);
+    storage.close(storage.context, file);
+    assert_int_equal(
+        storage.open(storage.context, "none", BAO_STORAGE_REUSE, NULL),
+        -ENOENT);
+    bao_storage_close(&storage);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -240,6 +273,10 @@ int main(void)
             test_threads__read_while_they_write, setup, teardown),
         cmocka_unit_test_setup_teardown(
             test_threads__a_folder_has_one_holder, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            test_threads__a_file_that_is_read_is_not_used_again,
+            setup,
+            teardown),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -48,6 +48,8 @@ static void test_log__keeps_what_was_synced_through_power_cuts(void **state)
         log_world_init(&world, seed, SEGMENT_BYTES);
         if (seed % 2 == 0)
             liar_shorten(world.liar, 5);
+        if (seed % 3 == 0)
+            liar_read_by_others(world.liar, 3);
         if (seed % 4 != 0)
             log_world_slow(&world, 1 + (uint32_t)seed % 5);
         for (int life = 0; life < 6; life++) {
