@@ -213,8 +213,10 @@ static void serve_shut(struct bao_core *core, struct bao_queue *queue)
     }
 }
 
-/* One turn of the head of the line. */
-static void serve_one(struct bao_core *core, struct bao_queue *queue)
+/* One turn of the head of the line; `left` of it are to be served before it
+ * begins anew. */
+static void
+serve_one(struct bao_core *core, struct bao_queue *queue, size_t left)
 {
     struct bao_waiter *waiter =
         BAO_OF(bao_list_first(&queue->gets), struct bao_waiter, place);
@@ -236,7 +238,7 @@ static void serve_one(struct bao_core *core, struct bao_queue *queue)
         return;
     }
     if (waiter->kind == BAO_WAITER_SUBSCRIBE) {
-        bao_push_serve(core, waiter);
+        bao_push_serve(core, waiter, left);
         return;
     }
     BAO_ASSERT(waiter->kind == BAO_WAITER_GET);
@@ -245,6 +247,7 @@ static void serve_one(struct bao_core *core, struct bao_queue *queue)
 
 void bao_get_serve(struct bao_core *core, struct bao_queue *queue)
 {
+    size_t left = 0;
     while (queue->gets.count > 0 && core->budget > 0 &&
            bao_out_has_room(core)) {
         const bool low =
@@ -266,7 +269,11 @@ void bao_get_serve(struct bao_core *core, struct bao_queue *queue)
                 continue;
             }
         }
-        serve_one(core, queue);
+        if (left == 0 || left > queue->gets.count) {
+            left = queue->gets.count;
+        }
+        serve_one(core, queue, left);
+        left--;
     }
     if (queue->shut > 0) {
         serve_shut(core, queue);

@@ -147,20 +147,25 @@ static void deliver(struct bao_core *core,
     bao_reply_waits(core, BAO_WAIT_LEASE);
 }
 
-/* Its share: min(credit, 64, ceil(ready / waiters)). */
+/* Its share: min(credit, 64, ceil(ready / those that this round has left)).
+ * So what one put brings reaches each of them in one delivery. */
 static uint32_t share(const struct bao_queue *queue,
-                      const struct bao_stream *stream)
+                      const struct bao_stream *stream,
+                      size_t left)
 {
+    BAO_ASSERT(left > 0);
     BAO_ASSERT(stream->items < stream->limit);
     uint64_t most = stream->limit - stream->items;
     most += BAO_PLANTED(CREDIT_EXCEEDED);
     const uint64_t ready = queue->counts[BAO_STATE_READY];
-    const uint64_t each = (ready + queue->gets.count - 1) / queue->gets.count;
+    const uint64_t each = (ready + left - 1) / left;
     most = most < BAO_GRANT_MAX ? most : BAO_GRANT_MAX;
     return (uint32_t)(most < each ? most : each);
 }
 
-void bao_push_serve(struct bao_core *core, struct bao_waiter *waiter)
+void bao_push_serve(struct bao_core *core,
+                    struct bao_waiter *waiter,
+                    size_t left)
 {
     struct bao_queue *queue = waiter->queue;
     struct bao_stream *stream = waiter->stream;
@@ -169,7 +174,7 @@ void bao_push_serve(struct bao_core *core, struct bao_waiter *waiter)
                               .verb = BAO_VERB_SUBSCRIBE,
                               .lease_us = waiter->lease_us,
                               .sequence = stream->sequence + 1};
-    grant.most = share(queue, stream);
+    grant.most = share(queue, stream, left);
     bao_list_remove(&queue->gets, &waiter->place);
     if (stream->bytes_limit > 0 && stream->items > 0) {
         struct bao_item room;

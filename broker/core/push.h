@@ -7,8 +7,11 @@
 #include "broker/core/out.h"
 
 /* A subscription at the head of the line gets its share and goes to the
- * tail, or out of the line while it has no credit. */
-void bao_push_serve(struct bao_core *core, struct bao_waiter *waiter);
+ * tail, or out of the line while it has no credit. `left` waiters, itself the
+ * first, are to be served before one has its second turn. */
+void bao_push_serve(struct bao_core *core,
+                    struct bao_waiter *waiter,
+                    size_t left);
 /* The time that a lease of this queue gets; 0 = no deadline. */
 uint64_t bao_lease_us_of(const struct bao_queue *queue,
                          const struct bao_operation *op,

@@ -106,6 +106,23 @@ static void test_subscribe__getters_and_subscribers_share(void **state)
                "until 30005\n");
 }
 
+/* What one put brings reaches each of them in one delivery. */
+static void test_subscribe__waiting_ones_share_a_put_evenly(void **state)
+{
+    (void)state;
+    world_says("[   0] w1 subscribe buns items 9 .. waits\n"
+               "[   0] w2 subscribe buns items 9 .. waits\n"
+               "[   0] w3 subscribe buns items 9 .. waits\n"
+               "[   1] p1 put buns 'a' 'b' 'c' 'd' 'e' 'f' 'g' -> ok, items "
+               "1-7\n"
+               "       w1 subscribe buns items 9 -> push 1: item 1 'a', "
+               "item 2 'b', item 3 'c', leases 1-3 until 30001\n"
+               "       w2 subscribe buns items 9 -> push 1: item 4 'd', "
+               "item 5 'e', leases 4-5 until 30001\n"
+               "       w3 subscribe buns items 9 -> push 1: item 6 'f', "
+               "item 7 'g', leases 6-7 until 30001\n");
+}
+
 /* It had settled 1, so it was at 2: that one is counted, 3 and 4 are not. */
 static void test_subscribe__death_counts_what_was_started(void **state)
 {
@@ -222,6 +239,7 @@ const struct core_test core_tests_subscribe[] = {
     CORE_TEST(test_subscribe__what_an_ended_one_was_given_unseen_goes_back,
               "S3.5.i"),
     CORE_TEST(test_subscribe__getters_and_subscribers_share, "S3.1.c S5.5.a"),
+    CORE_TEST(test_subscribe__waiting_ones_share_a_put_evenly, "S5.5.a"),
     CORE_TEST(test_subscribe__death_counts_what_was_started, "S5.1.g S5.1.e"),
     CORE_TEST(test_subscribe__death_counts_all_that_said_started, "S5.1.g"),
     CORE_TEST(test_subscribe__a_lease_begins_when_it_is_started,
