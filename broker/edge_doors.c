@@ -4,7 +4,10 @@
  */
 #include "broker/edge_doors.h"
 
+#include <fcntl.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "broker/edge_open.h"
 #include "broker/edge_own.h"
@@ -16,6 +19,21 @@
 #define SPARES_MAX  64u /* more are left free by pausing in time */
 #define PAUSE_LOAD  90u /* per cent of the descriptors */
 #define RESUME_LOAD 80u
+#define TABLE_MAX   65536u /* descriptors; half a megabyte of the kernel's */
+
+/* The kernel doubles the table of descriptors when one does not fit, and in a
+ * process of several threads it waits until no processor looks at the old one:
+ * 10 ms at 256, 512, 1,024 ... connections. So it gets its size at once. */
+static void lengthen_table(rlim_t limit)
+{
+    const int last = (int)(limit < TABLE_MAX ? limit : TABLE_MAX) - 1;
+    int any = eventfd(0, EFD_CLOEXEC);
+    int high = any < 0 ? -1 : fcntl(any, F_DUPFD_CLOEXEC, last);
+    if (high >= 0)
+        (void)close(high);
+    if (any >= 0)
+        (void)close(any);
+}
 
 void bao_doors_raise_limit(void)
 {
@@ -23,7 +41,8 @@ void bao_doors_raise_limit(void)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
         return;
     limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
+    if (setrlimit(RLIMIT_NOFILE, &limit) == 0)
+        lengthen_table(limit.rlim_cur);
 }
 
 int bao_doors_backlog(const struct bao_connections *connections)

@@ -72,8 +72,15 @@ static void edge_turn(struct bao_edge *base, uint64_t now_us)
     struct epoll_event events[EVENTS_MAX];
     edge->now_us = now_us;
     edge->connections.now_us = now_us;
-    bao_guard_explain(
-        edge->guard, BAO_USE_FRAMES, edge->frame_bytes + edge->parked_bytes);
+    edge->much_waits = edge->much.count > 0 && !edge->much_read;
+    edge->much_read = false;
+    edge->turn_bytes = 0;
+    edge->turn_closed = 0;
+    bao_own_spares_turn(edge);
+    bao_guard_explain(edge->guard,
+                      BAO_USE_FRAMES,
+                      edge->frame_bytes + edge->parked_bytes +
+                          edge->spare_bytes);
     if (edge->deaf && now_us >= edge->deaf_until_us) {
         edge->deaf = false;
         listen_again(edge, true);
@@ -130,7 +137,8 @@ static bool edge_ready(struct bao_edge *base)
 {
     const struct bao_edge_own *edge = look(base);
     return edge->reading != NULL || edge->ready.count > 0 ||
-           edge->writable.count > 0;
+           edge->much.count > 0 || edge->writable.count > 0 ||
+           bao_own_has_spares_due(edge);
 }
 
 static int edge_pollfd(const struct bao_edge *base)
@@ -150,6 +158,8 @@ static uint64_t edge_deadline(const struct bao_edge *base)
     }
     if (edge->deaf && edge->deaf_until_us < due)
         due = edge->deaf_until_us;
+    if (edge->spare_count > 0 && edge->spares_until_us < due)
+        due = edge->spares_until_us;
     return due;
 }
 
@@ -202,6 +212,7 @@ static void edge_end(struct bao_edge *base, int linger_ms)
         linger(edge, linger_ms);
         close_peers(edge);
         BAO_ASSERT(edge->frames.taken == 0);
+        bao_own_spares_end(edge);
     }
     for (size_t i = 0; i < edge->doors.count; i++) {
         if (edge->doors.listeners[i].descriptor >= 0)
@@ -318,6 +329,7 @@ bool bao_edge_own_open(const struct bao_edge_config *config,
             ? config->frame_bytes_max
             : BAO_ITEM_BYTES_MAX + BAO_ITEM_HEADER_BYTES_MAX;
     bao_list_init(&made->ready);
+    bao_list_init(&made->much);
     bao_list_init(&made->writable);
     bao_list_init(&made->closing);
     made->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -9,14 +9,57 @@
 #include "broker/edge_own_inner.h"
 #include "common/check.h"
 
-#define FIRST_BYTES ((size_t)64 << 10) /* of a long frame: then it doubles */
+#define SPARES_KEPT    4u      /* while long frames keep coming */
+#define SPARES_KEPT_US 100000u /* and for so long after the last */
+#define SPARES_TURN    2u      /* given back in a turn */
+
+/* Memory of a long frame goes back to the system a little each turn: a queue
+ * that is removed with a hundred of them would make one turn long. Until then
+ * the next long frames have it, which saves touching new pages. */
+static void give_back(struct bao_edge_own *edge, uint8_t *data, size_t bytes)
+{
+    if (bytes < BAO_OWN_SPARE_BYTES || edge->spare_count == BAO_OWN_SPARES) {
+        free(data);
+        return;
+    }
+    edge->spares[edge->spare_count++] =
+        (struct bao_own_spare){.data = data, .bytes = bytes};
+    edge->spare_bytes += bytes;
+    edge->spares_until_us = edge->now_us + SPARES_KEPT_US;
+}
+
+static struct bao_own_spare drop_spare(struct bao_edge_own *edge, size_t i)
+{
+    const struct bao_own_spare spare = edge->spares[i];
+    edge->spares[i] = edge->spares[--edge->spare_count];
+    edge->spare_bytes -= spare.bytes;
+    return spare;
+}
+
+bool bao_own_has_spares_due(const struct bao_edge_own *edge)
+{
+    return edge->spare_count > SPARES_KEPT ||
+           (edge->spare_count > 0 && edge->now_us >= edge->spares_until_us);
+}
+
+void bao_own_spares_turn(struct bao_edge_own *edge)
+{
+    for (unsigned i = 0; i < SPARES_TURN && bao_own_has_spares_due(edge); i++)
+        free(drop_spare(edge, edge->spare_count - 1).data);
+}
+
+void bao_own_spares_end(struct bao_edge_own *edge)
+{
+    while (edge->spare_count > 0)
+        free(drop_spare(edge, edge->spare_count - 1).data);
+}
 
 static void frame_free(struct bao_frame *frame)
 {
     struct bao_own_frame *ours = (struct bao_own_frame *)(void *)frame;
     if (ours->told)
         ours->edge->frame_bytes -= frame->bytes.bytes;
-    free(ours->own);
+    give_back(ours->edge, ours->own, ours->capacity);
     bao_pool_give(&ours->edge->frames, ours);
 }
 
@@ -29,6 +72,20 @@ struct bao_own_frame *bao_own_frame_new(struct bao_edge_own *edge)
     frame->frame.references = 1;
     frame->frame.free = frame_free;
     return frame;
+}
+
+void bao_own_frame_reuse(struct bao_own_frame *frame, uint64_t bytes)
+{
+    struct bao_edge_own *edge = frame->edge;
+    for (size_t i = edge->spare_count; i > 0; i--) {
+        const size_t room = edge->spares[i - 1].bytes;
+        if (room > 2 * bytes)
+            continue;
+        frame->own = drop_spare(edge, i - 1).data;
+        frame->capacity = room;
+        frame->frame.bytes.data = frame->own;
+        return;
+    }
 }
 
 struct bao_own_frame *bao_own_frame_lent(struct bao_edge_own *edge,

@@ -29,6 +29,15 @@
 #define BAO_OWN_OF_LISTENER (UINT64_C(1) << 63)
 #define BAO_OWN_OF_PEER     (UINT64_C(1) << 62)
 
+#define BAO_OWN_SPARES      256u
+#define BAO_OWN_SPARE_BYTES ((size_t)128 << 10) /* at least */
+
+/* Memory of a long frame that was freed. */
+struct bao_own_spare {
+    uint8_t *data;
+    size_t bytes;
+};
+
 struct bao_own_frame {
     struct bao_frame frame;
     struct bao_edge_own *edge;
@@ -60,7 +69,8 @@ enum bao_own_state {
 };
 
 struct bao_own_peer {
-    struct bao_link ready;    /* listed: there is something to read */
+    struct bao_link ready;    /* listed: there is something to read, in
+                                 `ready` or `much` of the edge */
     struct bao_link writable; /* listed: WRITABLE is to be told */
     struct bao_link closing;  /* listed: its connection has ended */
     struct bao_list parked;   /* what waits to be written */
@@ -72,6 +82,7 @@ struct bao_own_peer {
     int descriptor;
     int pidfd; /* of a closing peer, -1 = none */
     enum bao_own_state state;
+    bool has_much; /* listed in `much` */
     bool opened;   /* OPENED was told */
     bool welcomed; /* it said HELLO */
     bool process_gone;
@@ -100,7 +111,10 @@ struct bao_edge_own {
     bool deaf; /* accepting failed: listeners wait until deaf_until_us */
     uint64_t deaf_until_us;
     uint64_t now_us;
-    struct bao_list ready;
+    struct bao_list ready; /* peers that have something to read */
+    struct bao_list much;  /* more than one read took */
+    bool much_read;        /* one of these was, in this turn */
+    bool much_waits;       /* none of these was, in the last turn */
     struct bao_list writable;
     struct bao_list closing;
     /* Being read: bytes [at, end) of `buffer` are `reading`'s. */
@@ -108,7 +122,13 @@ struct bao_edge_own {
     uint8_t *buffer;
     size_t at;
     size_t end;
-    bool filled; /* the buffer was read full: there may be more */
+    struct bao_own_spare spares[BAO_OWN_SPARES];
+    size_t spare_count;
+    uint64_t spare_bytes;
+    uint64_t spares_until_us;
+    bool filled;          /* the buffer was read full: there may be more */
+    uint64_t turn_bytes;  /* read in this turn */
+    uint32_t turn_closed; /* connections closed in this turn */
     struct bao_own_arrival spare;
     struct bao_own_arrival *lent; /* of the last event, or NULL */
     struct bao_frame *lent_frames[BAO_PARTS_MAX];
@@ -156,6 +176,12 @@ void bao_own_remove(struct bao_edge_own *edge, struct bao_own_peer *peer);
 
 /* A frame without bytes; NULL if memory ran out. */
 struct bao_own_frame *bao_own_frame_new(struct bao_edge_own *edge);
+/* An empty frame that will have `bytes` takes spare memory, if some fits. */
+void bao_own_frame_reuse(struct bao_own_frame *frame, uint64_t bytes);
+/* Spare memory that nobody took goes back: a little, or all of it. */
+bool bao_own_has_spares_due(const struct bao_edge_own *edge);
+void bao_own_spares_turn(struct bao_edge_own *edge);
+void bao_own_spares_end(struct bao_edge_own *edge);
 /* A frame of bytes in the buffer. */
 struct bao_own_frame *bao_own_frame_lent(struct bao_edge_own *edge,
                                          size_t bytes);

@@ -13,7 +13,8 @@
 #include "broker/edge_own_inner.h"
 #include "common/check.h"
 
-#define ACCEPTS_MAX     64u    /* a listener and turn */
+#define ACCEPTS_MAX     16u    /* a listener and turn */
+#define CLOSED_MAX      32u    /* a turn */
 #define CLOSED_DELAY_US 10000u /* until a dying process is known as dead */
 #define DEAF_US         10000u
 
@@ -130,7 +131,8 @@ void bao_own_remove(struct bao_edge_own *edge, struct bao_own_peer *peer)
     BAO_ASSERT(slot->peer == peer);
     BAO_ASSERT(edge->reading != peer);
     if (bao_link_is_listed(&peer->ready))
-        bao_list_remove(&edge->ready, &peer->ready);
+        bao_list_remove(peer->has_much ? &edge->much : &edge->ready,
+                        &peer->ready);
     if (bao_link_is_listed(&peer->closing))
         bao_list_remove(&edge->closing, &peer->closing);
     bao_own_unpark(edge, peer);
@@ -149,7 +151,7 @@ bool bao_own_next_closed(struct bao_edge_own *edge,
                          struct bao_edge_event *event)
 {
     struct bao_link *link = bao_list_first(&edge->closing);
-    while (link != NULL) {
+    while (link != NULL && edge->turn_closed < CLOSED_MAX) {
         struct bao_own_peer *peer = BAO_OF(link, struct bao_own_peer, closing);
         bool ended = peer->process_gone ||
                      (peer->pidfd >= 0 && bao_process_ended(peer->pidfd));
@@ -161,6 +163,7 @@ bool bao_own_next_closed(struct bao_edge_own *edge,
                                          .why = peer->why};
         const bool opened = peer->opened;
         bao_own_remove(edge, peer);
+        edge->turn_closed++;
         if (opened)
             return true;
         link = bao_list_first(&edge->closing);

@@ -3,7 +3,10 @@
  *
  * A peer is read as far as the buffer goes, and all its messages are told
  * before the next peer is read. Level-triggered: what was left in the socket
- * is reported again.
+ * is reported again. Who sent more than one read takes waits with others of
+ * its kind, behind all that have little to say, and a turn reads so many bytes
+ * of theirs and no more, whether they are whole messages or not. One of them
+ * is read in every second turn at least.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -17,8 +20,10 @@
 #define SURPLUS_MAX    1000u /* parts beyond those that are kept */
 #define GREETING_BYTES (UINT64_C(64) << 10) /* of a message, before HELLO */
 #define DIRECT_BYTES   ((size_t)16 << 10)   /* read where they belong */
-#define STEP_BYTES     ((size_t)256 << 10)  /* a long frame grows by this */
-#define LENT_PARTS     2u                   /* header and bodies */
+#define STEP_BYTES     ((size_t)128 << 10)  /* of a long frame, at once */
+#define TURN_BYTES     (UINT64_C(128) << 10)
+#define BEHIND_BYTES   ((size_t)16 << 10) /* read beyond a long frame */
+#define LENT_PARTS     2u                 /* header and bodies */
 
 enum taken {
     TAKEN_MESSAGE,
@@ -48,8 +53,8 @@ static uint64_t wire_bytes(uint64_t bytes)
 
 /* --- reading --- */
 
-/* The bytes that a long frame still waits for are read where they belong, as
- * far as it has room; 0 if it is not worth it. */
+/* The bytes that a long frame still waits for are read where they belong: how
+ * many of them this time; 0 if it is not worth it. Its room doubles. */
 static size_t direct_room(struct bao_own_arrival *arrival)
 {
     struct bao_own_frame *partial = arrival->partial;
@@ -61,7 +66,9 @@ static size_t direct_room(struct bao_own_arrival *arrival)
         room = partial->capacity - have;
     if (room > arrival->left)
         room = (size_t)arrival->left;
-    return bao_own_frame_room(partial, room) ? room : 0;
+    if (!bao_own_frame_room(partial, room))
+        return 0;
+    return room < STEP_BYTES ? room : STEP_BYTES;
 }
 
 /* Fills the buffer from the peer's socket; false if nothing came. */
@@ -78,6 +85,7 @@ static bool fill(struct bao_edge_own *edge, struct bao_own_peer *peer)
         to[1] = to[0];
         to[0].iov_base = partial->own + partial->frame.bytes.bytes;
         to[0].iov_len = direct;
+        to[1].iov_len = BEHIND_BYTES;
         count = 2;
     }
     do {
@@ -87,6 +95,7 @@ static bool fill(struct bao_edge_own *edge, struct bao_own_peer *peer)
     edge->at = 0;
     edge->end = 0;
     edge->filled = false;
+    edge->turn_bytes += got > 0 ? (uint64_t)got : 0;
     if (got < 0 && (errno == EAGAIN))
         return false;
     if (got <= 0) {
@@ -100,7 +109,8 @@ static bool fill(struct bao_edge_own *edge, struct bao_own_peer *peer)
         arrival->left -= there;
     }
     edge->end = bytes - there;
-    edge->filled = bytes == direct + BAO_OWN_READ_BYTES;
+    edge->filled =
+        bytes == (count == 1 ? to[0].iov_len : direct + BEHIND_BYTES);
     return true;
 }
 
@@ -183,6 +193,8 @@ static bool begin_frame(struct bao_edge_own *edge,
     if (head->bytes > edge->end - edge->at ||
         arrival->part_count >= LENT_PARTS) {
         arrival->partial = bao_own_frame_new(edge);
+        if (arrival->partial != NULL && head->bytes >= BAO_OWN_SPARE_BYTES)
+            bao_own_frame_reuse(arrival->partial, head->bytes);
         return arrival->partial != NULL;
     }
     arrival->partial = bao_own_frame_lent(edge, (size_t)head->bytes);
@@ -381,18 +393,40 @@ static void read_no_more(struct bao_edge_own *edge)
         bao_own_cut(edge, peer, "no memory for its frames", false);
         return;
     }
-    if (edge->filled && !bao_link_is_listed(&peer->ready))
-        bao_list_push(&edge->ready, &peer->ready);
+    if (edge->filled && !bao_link_is_listed(&peer->ready)) {
+        peer->has_much = true;
+        bao_list_push(&edge->much, &peer->ready);
+    }
+}
+
+/* Takes the next peer to be read off its list; NULL: enough for this turn. */
+static struct bao_own_peer *next_ready(struct bao_edge_own *edge)
+{
+    const bool much_first = edge->much_waits && edge->much.count > 0;
+    struct bao_link *link = NULL;
+    if (!much_first)
+        link = bao_list_pop(&edge->ready);
+    if (link != NULL)
+        return BAO_OF(link, struct bao_own_peer, ready);
+    if (edge->turn_bytes >= TURN_BYTES)
+        return NULL;
+    link = bao_list_pop(&edge->much);
+    if (link == NULL)
+        return NULL;
+    struct bao_own_peer *peer = BAO_OF(link, struct bao_own_peer, ready);
+    peer->has_much = false;
+    edge->much_waits = false;
+    edge->much_read = true;
+    return peer;
 }
 
 /* The next peer that has something; false if there is none. */
 static bool read_next(struct bao_edge_own *edge)
 {
     while (edge->reading == NULL) {
-        struct bao_link *link = bao_list_pop(&edge->ready);
-        if (link == NULL)
+        struct bao_own_peer *peer = next_ready(edge);
+        if (peer == NULL)
             return false;
-        struct bao_own_peer *peer = BAO_OF(link, struct bao_own_peer, ready);
         if (!bao_link_is_listed(&peer->closing) && fill(edge, peer))
             edge->reading = peer;
     }
@@ -442,9 +476,12 @@ bool bao_edge_own_next(struct bao_edge *base, struct bao_edge_event *event)
         };
         return true;
     }
-    if (next_received(edge, event))
+    if (edge->reading != NULL && bao_link_is_listed(&edge->reading->closing))
+        read_no_more(edge);
+    if (bao_own_next_closed(edge, event) || next_received(edge, event))
         return true;
-    /* All was read: who is still silent now, is. */
-    bao_connections_expire(&edge->connections);
+    /* If all was read: who is still silent now, is. */
+    if (edge->ready.count == 0 && edge->much.count == 0)
+        bao_connections_expire(&edge->connections);
     return bao_own_next_closed(edge, event);
 }

@@ -3,7 +3,10 @@
  *
  * Hostile peers are plain TCP sockets that speak just enough ZMTP.
  */
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +135,60 @@ static void test_edge__an_oversized_frame_ends_its_connection(void **state)
     edge_world_close();
 }
 
+/* A message without end; it never comes back. */
+static void flood(int raw)
+{
+    static const uint8_t head[9] = {3, 0, 0, 0, 0, 0, 1, 0, 0};
+    static uint8_t part[9 + (1 << 16)];
+    memcpy(part, head, sizeof head);
+    while (send(raw, part, sizeof part, MSG_NOSIGNAL) > 0)
+        ;
+    _exit(0);
+}
+
+/* Whether all that was sent has come to the other side. */
+static bool is_there(int raw)
+{
+    int unsent = 0;
+    return ioctl(raw, SIOCOUTQ, &unsent) != 0 || unsent == 0;
+}
+
+/* [F23] Who sends without end is read a little each turn: whoever says
+ * something meanwhile is heard in the next ones, and dead peers leave. */
+static void test_edge__a_flood_makes_nobody_wait(void **state)
+{
+    (void)state;
+    edge_world_open();
+    int raw = raw_open();
+    raw_greet(raw, NULL, 0);
+    raw_write(raw, "\0\2hi", 4); /* it is welcomed */
+    int honest = raw_open();
+    raw_greet(honest, NULL, 0);
+    raw_write(honest, "\0\2hi", 4);
+    assert_true(edge_run(2000, &world.messages, 2));
+    pid_t pid = fork();
+    if (pid == 0)
+        flood(raw);
+    (void)edge_run(2, NULL, 0);
+    unsigned most = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        unsigned turns = 0;
+        unsigned before = world.messages;
+        raw_write(honest, "\0\2hi", 4);
+        while (!is_there(honest))
+            edge_turn();
+        while (world.messages == before && turns++ < 100)
+            edge_turn();
+        most = turns > most ? turns : most;
+    }
+    child_kill(pid);
+    assert_in_range(most, 0, 2);
+    (void)close(raw);
+    (void)close(honest);
+    assert_true(edge_run(2000, &world.closed, 2));
+    edge_world_close();
+}
+
 /* --- limits --- */
 
 static void test_edge__more_clients_than_allowed_are_cut(void **state)
@@ -218,6 +275,7 @@ int main(void)
         EDGE_TEST(test_edge__who_stays_mute_is_cut),
         EDGE_TEST(test_edge__garbage_costs_its_sender_only),
         EDGE_TEST(test_edge__an_oversized_frame_ends_its_connection),
+        EDGE_TEST_OWN(test_edge__a_flood_makes_nobody_wait),
         EDGE_TEST(test_edge__more_clients_than_allowed_are_cut),
         EDGE_TEST(test_edge__neither_spins_nor_stops_without_descriptors),
     };
