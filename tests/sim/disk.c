@@ -445,10 +445,8 @@ void disk_fail(struct sim *sim)
     disk->bad = true;
     disk->failing = true;
     liar_fail_on(disk->liar, sim_chance(sim, 500));
-    liar_fail(disk->liar,
-              calls[sim_below(sim, 6)],
-              1 + sim_below(sim, FAIL_CALLS),
-              EIO);
+    const uint64_t after = 1 + sim_below(sim, FAIL_CALLS);
+    liar_fail(disk->liar, calls[sim_below(sim, 6)], after, EIO);
 }
 
 void disk_heal(struct sim *sim)

@@ -155,13 +155,20 @@ static void slow_disk(struct sim *sim, uint64_t until_us)
     all_stalled(sim, until_us + 2 * SIM_SECOND);
 }
 
+/* Draws come one behind the other: of two in one expression each compiler may
+ * take another first. */
+static void cut_line(struct sim *sim, unsigned slot)
+{
+    const bool broker_learns = sim_chance(sim, 800);
+    const bool learns = sim_chance(sim, 800);
+    client_cut(sim, slot, learns, broker_learns);
+}
+
 static void befall(struct sim *sim, enum fault fault)
 {
     unsigned slot = some_client(sim);
     switch (fault) {
-    case CUT:
-        client_cut(sim, slot, sim_chance(sim, 800), sim_chance(sim, 800));
-        return;
+    case CUT: cut_line(sim, slot); return;
     case PARTITION: partition(sim); return;
     case CRASH: client_kill(sim, slot, sim_chance(sim, 400)); return;
     case FORK: fork_one(sim); return;
