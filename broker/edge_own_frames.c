@@ -143,6 +143,7 @@ void bao_own_arrival_reset(struct bao_own_arrival *arrival)
     arrival->partial = NULL;
     arrival->part_count = 0;
     arrival->surplus_count = 0;
+    arrival->surplus_bytes = 0;
     arrival->head_count = 0;
     arrival->in_frame = false;
     arrival->malformed = NULL;

@@ -55,6 +55,7 @@ struct bao_own_arrival {
     uint64_t wire_bytes;           /* of the message so far */
     uint32_t part_count;
     uint32_t surplus_count; /* parts that were dropped */
+    uint64_t surplus_bytes; /* of them, and of the one that is */
     uint32_t head_count;
     bool in_frame;
     const char *malformed;

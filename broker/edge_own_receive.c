@@ -5,8 +5,8 @@
  * before the next peer is read. Level-triggered: what was left in the socket
  * is reported again. Who sent more than one read takes waits with others of
  * its kind, behind all that have little to say, and a turn reads so many bytes
- * of theirs and no more, whether they are whole messages or not. One of them
- * is read in every second turn at least.
+ * of theirs and no more, whether they are whole messages or not. If no turn
+ * came to them one of them is the first of the next.
  */
 #include <errno.h>
 #include <sys/socket.h>
@@ -18,6 +18,7 @@
 #include "common/limits.h"
 
 #define SURPLUS_MAX    1000u /* parts beyond those that are kept */
+#define SURPLUS_BYTES  (UINT64_C(1) << 20)  /* of these */
 #define GREETING_BYTES (UINT64_C(64) << 10) /* of a message, before HELLO */
 #define DIRECT_BYTES   ((size_t)16 << 10)   /* read where they belong */
 #define STEP_BYTES     ((size_t)128 << 10)  /* of a long frame, at once */
@@ -172,6 +173,9 @@ static enum taken check_frame(struct bao_edge_own *edge,
         return refuse(edge, "it sent a frame that is too long", true);
     if (peer->state == BAO_OWN_SAYS_READY && !head->command)
         return refuse(edge, "it does not say READY", false);
+    if (arrival->surplus_bytes + head->bytes > SURPLUS_BYTES &&
+        arrival->part_count == BAO_PARTS_MAX && !head->command)
+        return refuse(edge, "a message of endless parts", true);
     if (!peer->welcomed && arrival->wire_bytes + head->bytes > GREETING_BYTES)
         return refuse(edge, "it sent too much before HELLO", true);
     return TAKEN_MESSAGE;
@@ -188,6 +192,7 @@ static bool begin_frame(struct bao_edge_own *edge,
     arrival->partial = NULL;
     if (!head->command && arrival->part_count == BAO_PARTS_MAX) {
         arrival->malformed = "too many parts";
+        arrival->surplus_bytes += head->bytes;
         return true; /* it is passed over */
     }
     if (head->bytes > edge->end - edge->at ||
@@ -480,8 +485,9 @@ bool bao_edge_own_next(struct bao_edge *base, struct bao_edge_event *event)
         read_no_more(edge);
     if (bao_own_next_closed(edge, event) || next_received(edge, event))
         return true;
-    /* If all was read: who is still silent now, is. */
-    if (edge->ready.count == 0 && edge->much.count == 0)
+    /* Everybody was read at least once: who is still silent now, is. A flood
+     * that goes on must not put that off. */
+    if (edge->ready.count == 0)
         bao_connections_expire(&edge->connections);
     return bao_own_next_closed(edge, event);
 }

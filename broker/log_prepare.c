@@ -71,18 +71,19 @@ static int finish(const struct bao_log *log,
     return error < 0 ? error : file;
 }
 
-/* Zeros or a new head for the open `file`. The file, or -errno; after want of
- * room nothing is left. */
+/* Zeros, if it is `new`, and a head for the open `file`. The file, or -errno;
+ * after want of room nothing is left. */
 static int complete(const struct bao_log *log,
                     const struct bao_log_segment *segment,
                     int file,
-                    const char *temporary)
+                    bool new)
 {
     const struct bao_storage *storage = log->storage;
+    const char *temporary = new ? bao_log_prepare_name : bao_log_again_name;
     int error = 0;
     if (file < 0)
         return file;
-    if (temporary == bao_log_prepare_name)
+    if (new)
         error = fill(storage, file, segment->file_bytes);
     if (error >= 0)
         error = finish(log, segment, file, temporary);
@@ -100,7 +101,7 @@ static int make_new(const struct bao_log *log,
     const struct bao_storage *storage = log->storage;
     int file = storage->open(
         storage->context, bao_log_prepare_name, BAO_STORAGE_MAKE, NULL);
-    return complete(log, segment, file, bao_log_prepare_name);
+    return complete(log, segment, file, true);
 }
 
 /* A backup reads the old file: a new one takes its place. Where there is no
@@ -114,7 +115,7 @@ static int make_beside(const struct bao_log *log,
     if (bao_log_is_want_of_room(file)) {
         file = storage->open(
             storage->context, bao_log_again_name, BAO_STORAGE_FIND, NULL);
-        return complete(log, segment, file, bao_log_again_name);
+        return complete(log, segment, file, false);
     }
     if (file < 0)
         return file;
@@ -140,7 +141,7 @@ static int make(const struct bao_log *log,
     int file = storage->open(
         storage->context, bao_log_again_name, BAO_STORAGE_REUSE, NULL);
     return file == -EBUSY ? make_beside(log, segment)
-                          : complete(log, segment, file, bao_log_again_name);
+                          : complete(log, segment, file, false);
 }
 
 static struct bao_log_segment *new_segment(struct bao_log *log, uint64_t bytes)
