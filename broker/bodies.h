@@ -32,6 +32,7 @@
 #ifndef BAO_BODIES_H
 #define BAO_BODIES_H
 
+#include "broker/core/core.h"
 #include "broker/hold.h"
 #include "broker/journal.h"
 #include "common/baozi.h"
@@ -103,8 +104,16 @@ void bao_bodies_recover_copy(struct bao_bodies *bodies,
                              struct bao_span bytes,
                              uint64_t address);
 
+/* Replay is over: true if the log has so many bytes for this item, as its body
+ * or as its result. */
+bool bao_bodies_recovered(struct bao_bodies *bodies,
+                          const struct bao_log *log,
+                          const struct bao_core_payload *payload);
+/* Whatever is known of a payload of it is forgotten. */
+void bao_bodies_lose(struct bao_bodies *bodies, uint64_t id);
+
 /* Replay is over: tells the log of every payload that it has to keep. False
- * if one has no address: a fact came without its payload. */
+ * if one has no place in it: a fact came without its payload. */
 bool bao_bodies_count_live(struct bao_bodies *bodies, struct bao_log *log);
 
 /* A checkpoint has the address of every payload, beside the core's image of

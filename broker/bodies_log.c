@@ -289,6 +289,26 @@ void bao_bodies_recover_copy(struct bao_bodies *bodies,
         bodies, &spot, address, bao_crc32c(0, bytes.data, bytes.bytes));
 }
 
+bool bao_bodies_recovered(struct bao_bodies *bodies,
+                          const struct bao_log *log,
+                          const struct bao_core_payload *payload)
+{
+    struct bao_spot spot;
+    struct bao_payload found;
+    if (!bao_spot_find(bodies, payload->id, &spot))
+        return false;
+    bao_spot_look(&spot, &found);
+    return found.result == payload->result && found.bytes == payload->bytes &&
+           found.address != 0 && bao_log_has(log, found.address, found.bytes);
+}
+
+void bao_bodies_lose(struct bao_bodies *bodies, uint64_t id)
+{
+    BAO_ASSERT(bodies->journal == NULL);
+    bao_bodies_drop_one(bodies, id, false);
+    bao_bodies_drop_one(bodies, id, true);
+}
+
 static bool count_queue(struct bao_bodies_queue *queue, struct bao_log *log)
 {
     struct bao_spot spot;
@@ -296,7 +316,8 @@ static bool count_queue(struct bao_bodies_queue *queue, struct bao_log *log)
     uint64_t from = 0;
     while (bao_spot_first(queue, from, &spot)) {
         bao_spot_look(&spot, &payload);
-        if (payload.address == 0)
+        if (payload.address == 0 ||
+            !bao_log_has(log, payload.address, payload.bytes))
             return false;
         bao_log_live(log, payload.address, payload.bytes);
         from = spot.number + 1;

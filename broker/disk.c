@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdlib.h>
 
 #include "broker/core/image.h"
 #include "broker/recover.h"
@@ -17,6 +18,7 @@
 #define MUCH_TO_REPLAY (UINT64_C(2) * BAO_LOG_SEGMENT_BYTES)
 #define SETTLE_MS      1
 #define SLICE_RECORDS  2048u /* of a checkpoint, a turn */
+#define LOST_AT_ONCE   1024u
 
 static bool refuse(const struct bao_problem *problem, int *exit_code)
 {
@@ -94,7 +96,10 @@ bool bao_disk_recover(struct bao_disk *disk,
                                         disk->report.checkpoint_index};
     disk->core = core;
     disk->bodies = bodies;
-    if (bao_recover(&recovery) != BAOZI_OK)
+    const bool good = bao_recover(&recovery) == BAOZI_OK;
+    disk->lost = recovery.lost;
+    disk->lost_count = recovery.lost_count;
+    if (!good)
         return refuse(&disk->report.problem, exit_code);
     disk->last_index = recovery.last_index;
     disk->recovered_bytes = recovery.bytes;
@@ -144,6 +149,31 @@ bool bao_disk_serve(struct bao_disk *disk,
     disk->journal = journal;
     bao_bodies_over(disk->bodies, journal, hot_bytes);
     return true;
+}
+
+void bao_disk_end_lost(struct bao_disk *disk,
+                       struct bao_gateway *gateway,
+                       uint64_t now_us)
+{
+    for (size_t i = 0; i < disk->lost_count; i++) {
+        const struct bao_command command = {.kind = BAO_COMMAND_PAYLOAD_LOST,
+                                            .payload = disk->lost[i]};
+        bao_gateway_command(gateway, now_us, &command);
+        if (i % LOST_AT_ONCE == 0)
+            bao_journal_write(disk->journal, now_us, true);
+    }
+    if (disk->lost_count > 0)
+        BAO_LOG(BAO_LOG_WARNING,
+                bao_event("payloads_lost"),
+                bao_number("items", disk->lost_count),
+                bao_number("first_queue", disk->lost[0].id >> BAO_ID_SHIFT),
+                bao_text("meaning",
+                         "a repair cut off the log where these items ended, "
+                         "or a segment with their bytes is gone: they count "
+                         "as purged"));
+    free(disk->lost);
+    disk->lost = NULL;
+    disk->lost_count = 0;
 }
 
 /* --- checkpoints --- */
@@ -292,6 +322,7 @@ bool bao_disk_close(struct bao_disk *disk, bool checkpoint, uint64_t now_us)
     else if (disk->log != NULL)
         bao_log_abandon(disk->log); /* a part of a turn must not be written */
     bao_log_threads_close(disk->threads);
+    free(disk->lost);
     if (disk->locked)
         bao_storage_close(&disk->storage);
     *disk = (struct bao_disk){.log = NULL};

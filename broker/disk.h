@@ -24,6 +24,8 @@ struct bao_disk {
     struct bao_journal *journal; /* lent, once it is served */
     struct bao_core *core;
     struct bao_bodies *bodies;
+    struct bao_core_payload *lost; /* by a repair, until they were ended */
+    size_t lost_count;
     bool locked;
     bool writing;           /* a checkpoint, in slices */
     bool dropped;           /* it cannot be completed */
@@ -53,6 +55,12 @@ bool bao_disk_serve(struct bao_disk *disk,
                     size_t hot_bytes,
                     uint64_t now_us,
                     int *exit_code);
+
+/* Behind the first tick of a start: what a repair left without its bytes ends,
+ * and is told of. */
+void bao_disk_end_lost(struct bao_disk *disk,
+                       struct bao_gateway *gateway,
+                       uint64_t now_us);
 
 /* Waits until everything that was written is synced; false if it failed. A
  * start that had very much to replay writes a checkpoint first: a broker that

@@ -306,6 +306,9 @@ BAOZI_MUST_USE enum baozi_status bao_log_read_now(struct bao_log *log,
  * when the fact that ends it is synced. */
 void bao_log_live(struct bao_log *log, uint64_t address, int64_t bytes);
 
+/* True if `bytes` at `address` lie within what a segment of the log has. */
+bool bao_log_has(const struct bao_log *log, uint64_t address, uint64_t bytes);
+
 /* --- checkpoints --- */
 
 enum bao_log_checkpoint_state {

@@ -156,6 +156,25 @@ int bao_log_segment_file(struct bao_log *log, struct bao_log_segment *segment)
 
 /* --- what is live --- */
 
+/* `segment` is where `address` lies, or NULL. */
+static bool has(const struct bao_log *log,
+                const struct bao_log_segment *segment,
+                uint64_t address,
+                uint64_t bytes)
+{
+    if (segment == NULL || segment->state == BAO_LOG_SEGMENT_PREPARED ||
+        segment->state == BAO_LOG_SEGMENT_DROPPED)
+        return false;
+    const uint64_t start = segment->number * log->stride_bytes;
+    return address + bytes - start <=
+           (segment == log->open ? log->offset : segment->bytes);
+}
+
+bool bao_log_has(const struct bao_log *log, uint64_t address, uint64_t bytes)
+{
+    return has(log, bao_log_segment_at(log, address), address, bytes);
+}
+
 void bao_log_live(struct bao_log *log, uint64_t address, int64_t bytes)
 {
     log->hint = find_at(log, address);
@@ -235,15 +254,10 @@ static enum baozi_status find(struct bao_log *log,
                               struct bao_log_segment **found)
 {
     struct bao_log_segment *segment = bao_log_segment_at(log, address);
-    uint64_t end = address + bytes;
-    if (segment == NULL || segment->state == BAO_LOG_SEGMENT_PREPARED ||
-        segment->state == BAO_LOG_SEGMENT_DROPPED)
-        return BAOZI_LOST;
-    if (segment == log->open && log->fill > 0 &&
-        end > segment->number * log->stride_bytes + log->offset)
+    if (segment != NULL && segment == log->open && log->fill > 0 &&
+        address + bytes > segment->number * log->stride_bytes + log->offset)
         bao_log_flush(log); /* it still lies in the buffer */
-    end -= segment->number * log->stride_bytes;
-    if (end > (segment == log->open ? log->offset : segment->bytes))
+    if (!has(log, segment, address, bytes))
         return BAOZI_LOST;
     *found = segment;
     return bao_log_segment_file(log, segment) < 0 ? BAOZI_STORAGE_FAILED

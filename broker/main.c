@@ -213,6 +213,7 @@ static bool recover(struct broker *broker, int *exit_code)
                         exit_code))
         return false;
     bao_gateway_tick(broker->gateway, now_us);
+    bao_disk_end_lost(disk, broker->gateway, now_us);
     if (bao_disk_settle(disk, now_us))
         return true;
     *exit_code = bao_complain(PROGRAM,

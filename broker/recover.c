@@ -3,12 +3,15 @@
  */
 #include "broker/recover.h"
 
+#include <stdlib.h>
+
 #include "broker/core/image.h"
 #include "common/log.h"
 #include "common/time.h"
 
 #define LOOK_FACTS 4096u
 #define SHOW_US    1000000u
+#define LOST_FIRST 64u
 
 static void show_progress(struct bao_recovery *recovery)
 {
@@ -135,6 +138,38 @@ static enum baozi_status load_checkpoint(struct bao_recovery *recovery)
     return status;
 }
 
+/* --- what a repair left without bytes --- */
+
+static void look_for(void *context, const struct bao_core_payload *payload)
+{
+    struct bao_recovery *recovery = context;
+    if (recovery->lost_count == SIZE_MAX ||
+        bao_bodies_recovered(recovery->bodies, recovery->log, payload))
+        return;
+    if (recovery->lost_count == recovery->lost_capacity) {
+        const size_t capacity = 2 * recovery->lost_capacity + LOST_FIRST;
+        struct bao_core_payload *grown =
+            realloc(recovery->lost, capacity * sizeof *grown);
+        if (grown == NULL) {
+            recovery->lost_count = SIZE_MAX;
+            return;
+        }
+        recovery->lost = grown;
+        recovery->lost_capacity = capacity;
+    }
+    bao_bodies_lose(recovery->bodies, payload->id);
+    recovery->lost[recovery->lost_count++] = *payload;
+}
+
+/* False if memory ran out. */
+static bool look_for_lost(struct bao_recovery *recovery)
+{
+    if (recovery->report->epoch_floor == 0)
+        return true; /* it was never repaired */
+    bao_core_payloads(recovery->core, look_for, recovery);
+    return recovery->lost_count != SIZE_MAX;
+}
+
 enum baozi_status bao_recover(struct bao_recovery *recovery)
 {
     recovery->shown_us = bao_time_monotonic_us();
@@ -145,12 +180,16 @@ enum baozi_status bao_recover(struct bao_recovery *recovery)
     if (status != BAOZI_OK)
         return status;
     bao_core_epoch_floor(recovery->core, recovery->report->epoch_floor);
+    if (!look_for_lost(recovery))
+        return refuse_memory(recovery);
     if (bao_bodies_count_live(recovery->bodies, recovery->log))
         return BAOZI_OK;
     struct bao_problem *problem = &recovery->report->problem;
     *problem = (struct bao_problem){.exit_code = BAO_EXIT_IO};
     bao_problem_what(problem, "an item in the log has no payload");
     bao_problem_why(problem, "its record is there, the one with its bytes not");
-    bao_problem_remedy(problem, "look at it with `baozi log verify`");
+    bao_problem_remedy(problem,
+                       "look at it with `baozi log verify`, or restore a "
+                       "backup");
     return BAOZI_STORAGE_FAILED;
 }

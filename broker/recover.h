@@ -5,6 +5,10 @@
  * addresses are taken. When it is done the journal goes on behind the last
  * record, the core begins the next epoch, and that is on the disk before
  * anybody is answered.
+ *
+ * A repair may have cut off the ends of items whose bytes went because of
+ * them. Such payloads are named, and the core ends their items once it may
+ * say facts (BAO_COMMAND_PAYLOAD_LOST).
  */
 #ifndef BAO_RECOVER_H
 #define BAO_RECOVER_H
@@ -27,6 +31,10 @@ struct bao_recovery {
     uint64_t bytes;                /* of them, payloads included */
     uint64_t last_index;           /* of the last one */
     uint64_t shown_us;             /* when progress was last logged */
+    struct bao_core_payload *lost; /* after a repair: what has no bytes; owned
+                                      by whoever recovers */
+    size_t lost_count;
+    size_t lost_capacity;
 };
 
 /*

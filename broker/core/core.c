@@ -423,6 +423,7 @@ void bao_core_step(struct bao_core *core,
         BAO_MARK("the wall clock jumps");
         core->config.wall_offset_us = command->wall_offset_us;
         break;
+    case BAO_COMMAND_PAYLOAD_LOST: bao_lost(core, &command->payload); break;
     case BAO_COMMAND_STORAGE_FAILED:
         core->failed = true;
         bao_session_fail(core);

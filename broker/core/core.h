@@ -55,6 +55,14 @@ enum bao_command_kind {
     BAO_COMMAND_WALL_JUMPED,    /* wall_offset_us changed */
     BAO_COMMAND_STORAGE_FAILED, /* all who wait are told so; repeat it while
                                    bao_core_waiting() */
+    BAO_COMMAND_PAYLOAD_LOST    /* the log has no bytes for `payload` */
+};
+
+/* Bytes that an item, or the result of a done one, has besides its record. */
+struct bao_core_payload {
+    uint64_t id;
+    uint32_t bytes;
+    bool result;
 };
 
 struct bao_command {
@@ -64,6 +72,7 @@ struct bao_command {
     uint64_t hold;      /* the received message; 0 = it had no bodies */
     uint8_t random[16]; /* fresh, for HELLO's secret */
     int64_t wall_offset_us;
+    struct bao_core_payload payload;
 };
 
 /* What a reply must wait for (DESIGN section 3, architecture section 2). */
@@ -127,6 +136,13 @@ void bao_core_apply(struct bao_core *core, const struct bao_fact *fact);
 /* Before bao_core_recovered(): epochs up to this one may have been used by
  * what a repair cut off the log. */
 void bao_core_epoch_floor(struct bao_core *core, uint64_t epoch);
+
+/* Names every payload that there must be, none of no bytes (lost.c). */
+typedef void bao_core_take_payload(void *context,
+                                   const struct bao_core_payload *payload);
+void bao_core_payloads(const struct bao_core *core,
+                       bao_core_take_payload *take,
+                       void *context);
 
 /* Replay is over: this start has a later epoch than all that were logged, and
  * begins at `now_us`, which is not before bao_core_now_us(). The next tick

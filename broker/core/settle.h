@@ -64,6 +64,9 @@ void bao_return_one(struct bao_core *core,
                     struct bao_item *item,
                     enum bao_cause cause);
 
+/* The log has no bytes for it: it is over (lost.c). */
+void bao_lost(struct bao_core *core, const struct bao_core_payload *payload);
+
 /* The lease of (id, token) if it is this session's; else NULL and why. */
 struct bao_item *bao_lease_find(struct bao_core *core,
                                 const struct bao_session *session,

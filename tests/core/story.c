@@ -388,6 +388,8 @@ static void do_broker(struct story *story, const char *words)
         command.kind = BAO_COMMAND_WALL_JUMPED;
         command.wall_offset_us = world->config.wall_offset_us;
         world_command(world, &command);
+    } else if (strncmp(words, "loses ", 6) == 0) {
+        world_lose(world, words + 6);
     } else if (strncmp(words, "lags ", 5) == 0) {
         world_lag(world, strtoull(words + 5, NULL, 10));
     } else if (strcmp(words, "dies") == 0) {

@@ -254,6 +254,43 @@ static void test_restart__a_failed_disk_is_told_to_all_who_wait(void **state)
                "       w1 subscribe #s      -> STORAGE_FAILED\n");
 }
 
+/* What a repair left without bytes ends, whatever state it is in. */
+static void test_restart__an_item_without_its_payload_is_purged(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b' 'c'   -> ok, items 1-3\n"
+               "[   0] p1 put buns 'd' delay 500 -> ok, item 4\n"
+               "[   0] p1 put buns 'e' want_result -> ok, item 5\n"
+               "[   0] p1 put buns 'f'           -> ok, item 6\n"
+               "[   0] p1 put buns 'g' key k unique -> ok, item 7\n"
+               "[   0] p1 put buns ''            -> ok, item 8\n"
+               "[   1] w1 get buns               -> ok, item 1 'a', lease 1 "
+               "until 30001\n"
+               "[   1] w1 get buns               -> ok, item 2 'b', lease 2 "
+               "until 30001\n"
+               "[   1] w1 reject 2               -> ok\n"
+               "[   1] w1 get buns               -> ok, item 3 'c', lease 3 "
+               "until 30001\n"
+               "[   1] w1 get buns               -> ok, item 5 'e', lease 4 "
+               "until 30001\n"
+               "[   1] w1 done 5 'result'        -> ok\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[   3] broker loses 1 2 4 5 7 8\n"
+               "[   4] w1 hello resume           -> ok, session 2, resumed\n"
+               "[   4] w1 held 1 3\n"
+               "[   5] w1 done 1                 -> STALE\n"
+               "[   6] w1 done 3                 -> ok\n"
+               "[   7] p1 hello resume           -> ok, session 1, resumed\n"
+               "[   7] p1 held\n"
+               "[   8] p1 wait 5                 -> NOT_FOUND\n"
+               "[   9] p1 put buns 'h' key k unique -> ok, item 1048585\n"
+               "[  10] p1 stat buns ready leased delayed dead purged "
+               "-> ok, ready 3, leased 0, delayed 0, dead 0, purged 3\n"
+               "[  11] w1 get buns               -> ok, item 6 'f', lease 2:1 "
+               "until 30011\n");
+}
+
 /* Its leases of before count in its credit. */
 static void test_restart__a_subscription_goes_on(void **state)
 {
@@ -366,6 +403,7 @@ const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__a_full_log_refuses_puts_alone, "S9.b"),
     CORE_TEST(test_restart__a_log_at_its_end_hands_out_nothing_new, "S9.b"),
     CORE_TEST(test_restart__a_failed_disk_is_told_to_all_who_wait, "S9.c"),
+    CORE_TEST(test_restart__an_item_without_its_payload_is_purged, ""),
     CORE_TEST(test_restart__a_subscription_goes_on, "S2.j S4.5.b"),
     CORE_TEST(test_restart__a_dead_session_is_remembered_across_a_restart,
               "S7.a S3.5.b"),

@@ -6,6 +6,7 @@
 
 #define MEMORY_BYTES (32u * 1024u * 1024u)
 #define TICKS_MAX    100000u /* at one moment: more is a live-lock */
+#define LOST_MAX     32u
 #define WALL_MS      INT64_C(1800000000000)
 
 /* --- opening ------------------------------------------------------------ */
@@ -468,6 +469,39 @@ void world_close(struct world *world)
     free(world->memory);
     free(world->replay_memory);
     free(world);
+}
+
+/* Of all payloads that there must be, those of these items are not there. */
+struct lost {
+    const char *numbers;
+    struct bao_core_payload payloads[LOST_MAX];
+    size_t count;
+};
+
+static void note_lost(void *context, const struct bao_core_payload *payload)
+{
+    struct lost *lost = context;
+    const uint64_t low = (UINT64_C(1) << BAO_ID_SHIFT) - 1;
+    char *end = NULL;
+    for (const char *at = lost->numbers; *at != '\0'; at = end) {
+        if (strtoull(at, &end, 10) != (payload->id & low)) {
+            continue;
+        }
+        assert_true(payload->bytes > 0);
+        assert_true(lost->count < LOST_MAX);
+        lost->payloads[lost->count++] = *payload;
+    }
+}
+
+void world_lose(struct world *world, const char *numbers)
+{
+    struct lost lost = {.numbers = numbers};
+    bao_core_payloads(world->core, note_lost, &lost);
+    for (size_t i = 0; i < lost.count; i++) {
+        const struct bao_command command = {.kind = BAO_COMMAND_PAYLOAD_LOST,
+                                            .payload = lost.payloads[i]};
+        world_command(world, &command);
+    }
 }
 
 void world_die(struct world *world)

@@ -100,6 +100,9 @@ struct bao_core_config world_config(void);
  * facts that it had; queues of level memory lost theirs. */
 void world_die(struct world *world);
 void world_restart(struct world *world);
+/* The core is told that these items (numbers, blanks between them) have no
+ * payload, or result, of all that it says must have one. */
+void world_lose(struct world *world, const char *numbers);
 
 /* The client of that name, made if it is new (not connected). */
 struct world_client *world_client(struct world *world, const char *name);

@@ -287,4 +287,82 @@ def _():
             broker.kill()
 
 
+def stat(data):
+    return json.loads(run("baozi", "log", "stat", data, "--format",
+                          "json").stdout)
+
+
+def listed(data, number):
+    """What the manifest says of that segment, or None."""
+    return next((s for s in stat(data)["segments"] if
+                 s["number"] == number and s["state"] == "closed"), None)
+
+
+def outlived(broker, data, count=12):
+    """`count` items of 4 MiB in the first segment, which both checkpoints are
+    younger than; the number of the younger one."""
+    for i in range(count):
+        broker.cli("put", "kept", input=bytes([65 + i]) * (4 << 20))
+    for _ in range(60):
+        broker.cli("put", "jobs", input=b"x" * (4 << 20))
+        broker.cli("get", "jobs")
+        images = stat(data)["checkpoints"]
+        first = listed(data, 1)
+        if first and len(images) == 2 and \
+                images[1]["replay_lsn"] > first["last_lsn"]:
+            return images[0]["number"]
+    raise AssertionError("no two checkpoints behind the first segment")
+
+
+def cut_behind_image(data):
+    """Harms the first record that a start would read, and repairs."""
+    replay = stat(data)["checkpoints"][0]["replay_lsn"]
+    victim = next(r for r in records(data)
+                  if r["kind"] == "entry" and r["lsn"] >= replay)
+    flip(segment(data, victim["segment"]), victim["offset"] + RECORD)
+    contains(refused(data), f"lsn {victim['lsn']}")
+    found = run("baozi", "log", "repair", "--quarantine", data)
+    equal(found.returncode, 0, found.stderr)
+
+
+def all_of(broker, queue):
+    """Takes what is there; each item is one letter, again and again."""
+    letters = ""
+    while True:
+        found = broker.cli("get", queue, "--no-wait")
+        if found.returncode != 0:
+            return letters
+        equal(found.stdout, found.stdout[:1] * (4 << 20), "one item")
+        letters += found.stdout[:1]
+
+
+@test("[P8 S9] a repair that cuts off how items ended whose payloads are gone: "
+      "the next start tells of them, and goes on")
+def _():
+    for attempt in range(5):
+        data = path(f"ended-{attempt}")
+        broker = Broker(data=data)
+        image = outlived(broker, data)
+        equal(len(all_of(broker, "kept")), 12)
+        wait_until(lambda: not listed(data, 1), 20, "its segment goes")
+        broker.cli("put", "jobs", "a mark")
+        wait_until(lambda: marks(data), 5, "a MARK behind the last batch")
+        broker.kill()
+        if stat(data)["checkpoints"][0]["number"] == image:
+            break  # else a checkpoint came in between: they would stay ended
+    cut_behind_image(data)
+    broker = Broker(data=data)
+    contains(broker.stderr(), "event=payloads_lost")
+    found = json.loads(broker.cli("queue", "show", "kept", "--format",
+                                  "json").stdout)
+    check(found["purged"] > 0, found)
+    equal(found["purged"] + found["ready"], 12, found)
+    broker.kill()  # and what was said of them stays
+    broker = Broker(data=data)
+    check("payloads_lost" not in broker.stderr(), broker.stderr())
+    equal(len(all_of(broker, "kept")), found["ready"])
+    equal(broker.cli("join", "kept", "--timeout", "5s").returncode, 0)
+    broker.kill()
+
+
 main()

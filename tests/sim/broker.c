@@ -221,6 +221,7 @@ static bool recover(struct sim *sim, const struct bao_core_config *config)
         sim_fail(sim, "the log does not serve");
     }
     bao_gateway_tick(broker->gateway, sim->now_us);
+    bao_disk_end_lost(&broker->disk, broker->gateway, sim->now_us);
     if (!bao_disk_settle(&broker->disk, sim->now_us)) {
         return false;
     }
