@@ -147,6 +147,9 @@ static void note_listed(struct log_folder *folder)
                 continue;
             segment->listed = true;
             segment->seal = *seal;
+            segment->has_head =
+                segment->has_head &&
+                segment->head.directory == folder->manifest.directory;
         }
     }
 }
@@ -268,10 +271,13 @@ bool log_checkpoint_check(const struct log_folder *folder,
 static void tell_damage(struct log_walk *walk,
                         const struct log_segment *segment,
                         const struct bao_scan *scan,
+                        uint64_t sealed_lsn,
                         const char *why)
 {
-    struct log_damage damage = {
-        .offset = scan->offset, .lsn = scan->lsn, .why = why};
+    struct log_damage damage = {.offset = scan->offset,
+                                .lsn = scan->lsn,
+                                .why = why,
+                                .sealed_lsn = sealed_lsn};
     struct bao_record_head head;
     bao_segment_name(segment->number, damage.file);
     if (scan->offset + BAO_RECORD_HEAD_BYTES <= segment->bytes.bytes &&
@@ -322,14 +328,18 @@ static void walk_sealed(struct log_walk *walk,
         bao_scan_begin(scan, seal->first_lsn);
     bao_scan_enter(
         scan, segment->bytes, segment->head.salt, BAO_SEGMENT_HEAD_BYTES);
-    bool good = segment->has_head && segment->head.salt == seal->salt;
+    const bool headed = segment->has_head && segment->head.salt == seal->salt;
+    const bool whole = headed && segment->bytes.bytes >= seal->bytes;
+    bool good = whole;
+    if (headed && !whole)
+        why = "the segment is cut";
     while (good && scan->lsn <= seal->last_lsn) {
         if (step(walk, segment, scan, &head, &why))
             continue;
         good = false;
     }
     if (!good) {
-        tell_damage(walk, segment, scan, why);
+        tell_damage(walk, segment, scan, whole ? seal->last_lsn : 0, why);
         bao_scan_begin(scan, seal->last_lsn + 1);
     }
 }
@@ -396,7 +406,7 @@ static void walk_tail(const struct log_folder *folder,
         walk->durable_lsn = durable;
     bool led = !good && head.kind == BAO_RECORD_SEAL;
     if (durable > scan->whole_lsn || led)
-        tell_damage(walk, &folder->segments[i], scan, why);
+        tell_damage(walk, &folder->segments[i], scan, 0, why);
 }
 
 void log_folder_walk(const struct log_folder *folder, struct log_walk *walk)

@@ -58,7 +58,9 @@ struct log_damage {
     uint64_t lsn;
     uint64_t queue; /* of the record, 0: not known */
     const char *why;
-    bool harmless; /* a broker starts all the same */
+    bool harmless;       /* a broker starts all the same */
+    uint64_t sealed_lsn; /* of a record in a sealed segment: the last one there
+                            (a start that needs none of it does not read it) */
 };
 
 /* A file of the folder, whole: mapped, or absent. */

@@ -105,7 +105,7 @@ static bool set_aside(const struct repair *repair, const char *name)
 static void note_damage(void *context, const struct log_damage *damage)
 {
     struct repair *repair = context;
-    if (damage->lsn != 0 && damage->lsn < repair->replay_lsn)
+    if (damage->sealed_lsn != 0 && damage->sealed_lsn < repair->replay_lsn)
         return; /* in the checkpoint: a start does not read it */
     repair->damage = *damage;
     repair->found = true;
@@ -530,8 +530,9 @@ static int repair_folder(struct repair *repair)
         return bao_complain(repair->cli->name,
                             BAO_EXIT_IO,
                             "this cannot be repaired; nothing was changed",
-                            "what a start needs first is damaged",
-                            "restore a backup");
+                            repair->found ? repair->damage.why
+                                          : "what a start needs is damaged",
+                            "`baozi log verify` names it; restore a backup");
     int exit_code = change(repair);
     return exit_code == BAO_EXIT_OK ? tell(repair) : exit_code;
 }

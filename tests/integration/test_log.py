@@ -365,4 +365,48 @@ def _():
     broker.kill()
 
 
+def remove(data, number):
+    os.unlink(segment(data, number))
+
+
+def harm_head(data, number):
+    flip(segment(data, number), 9)
+
+
+def harm_end(data, number):
+    os.truncate(segment(data, number), 8 << 20)
+
+
+def harm_before_image(data, _):
+    """A record that the image has, where the replay begins to read."""
+    replay = stat(data)["checkpoints"][0]["replay_lsn"]
+    everything = records(data)
+    where = next(r["segment"] for r in everything if r["lsn"] == replay)
+    victim = next(r for r in everything if r["segment"] == where and
+                  r["kind"] == "entry" and r["lsn"] < replay)
+    flip(segment(data, where), victim["offset"] + RECORD)
+
+
+@test("[P8 S9] a repair that cannot help says so, and changes nothing")
+def _():
+    origin = path("helpless")
+    broker = Broker(data=origin)
+    outlived(broker, origin)
+    wait_until(lambda: marks(origin), 5, "a MARK behind the last batch")
+    broker.kill()
+    for harm in (remove, harm_head, harm_end, harm_before_image):
+        data = path(harm.__name__)
+        shutil.copytree(origin, data)
+        harm(data, 1)
+        refused(data)
+        before = sorted(os.listdir(data))
+        found = run("baozi", "log", "repair", "--quarantine", data)
+        equal(found.returncode, 74, harm.__name__ + found.stdout)
+        for part in ("nothing was changed", "why: ", "do: "):
+            contains(found.stderr, part)
+        equal(sorted(os.listdir(data)), before, harm.__name__)
+        refused(data)
+        shutil.rmtree(data)
+
+
 main()
