@@ -24,6 +24,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "cli/log_copies.h"
 #include "cli/log_folder.h"
 #include "common/crc32c.h"
 #include "common/random.h"
@@ -40,10 +41,18 @@ static struct values {
 
 #define AT(member) .offset = offsetof(struct values, member)
 
+/* What the walk saw of a segment. */
+struct walked {
+    uint64_t first_lsn; /* 0: nothing */
+    uint64_t last_lsn;
+    uint64_t end; /* behind the last */
+};
+
 struct repair {
     const struct cli *cli;
     struct log_folder *folder;
     struct log_walk walk;
+    struct walked *walked;    /* of each segment of the folder */
     struct log_damage damage; /* the first that matters */
     bool found;
     bool rebuilt;        /* there was no manifest */
@@ -112,6 +121,20 @@ static void note_damage(void *context, const struct log_damage *damage)
     repair->walk.stop = true;
 }
 
+static void note_record(void *context,
+                        const struct log_segment *segment,
+                        uint64_t offset,
+                        const struct bao_record_head *head,
+                        struct bao_span data)
+{
+    const struct repair *repair = context;
+    struct walked *walked = &repair->walked[segment - repair->folder->segments];
+    if (walked->first_lsn == 0)
+        walked->first_lsn = head->lsn;
+    walked->last_lsn = head->lsn;
+    walked->end = offset + bao_record_bytes(data.bytes);
+}
+
 /* The checkpoints that are whole, newest first. */
 static void keep_checkpoints(struct repair *repair)
 {
@@ -129,6 +152,30 @@ static void keep_checkpoints(struct repair *repair)
     }
 }
 
+/* What the next manifest says of a segment: of the tail, which the last one
+ * did not seal, what was found there. */
+static struct bao_manifest_segment sealed(const struct repair *repair, size_t i)
+{
+    const struct log_segment *segment = &repair->folder->segments[i];
+    const struct walked *walked = &repair->walked[i];
+    struct bao_manifest_segment kept = segment->seal;
+    kept.number = segment->number;
+    kept.salt = segment->head.salt;
+    kept.file_bytes = segment->bytes.bytes;
+    kept.closed = true;
+    if (!segment->listed)
+        kept.first_lsn = walked->first_lsn;
+    if (!segment->listed || walked->last_lsn > kept.last_lsn) {
+        kept.last_lsn = walked->last_lsn;
+        kept.bytes = walked->end;
+    }
+    if (segment == repair->walk.whole_segment) {
+        kept.bytes = repair->walk.whole_offset;
+        kept.last_lsn = repair->walk.whole_lsn;
+    }
+    return kept;
+}
+
 /* The segments up to the last whole batch before the damage. */
 static void keep_segments(struct repair *repair)
 {
@@ -137,26 +184,9 @@ static void keep_segments(struct repair *repair)
     struct bao_manifest *next = &repair->next;
     for (size_t i = 0; last != NULL && i < folder->count; i++) {
         const struct log_segment *segment = &folder->segments[i];
-        if (segment->number > last->number ||
-            (!segment->listed && segment != last))
-            continue;
-        struct bao_manifest_segment *kept =
-            &next->segments[next->segment_count++];
-        *kept = segment->seal;
-        kept->number = segment->number;
-        kept->salt = segment->head.salt;
-        kept->file_bytes = segment->bytes.bytes;
-        kept->closed = true;
-        if (!segment->listed) {
-            struct bao_record_head head;
-            if (bao_record_decode(segment->bytes.data + BAO_SEGMENT_HEAD_BYTES,
-                                  &head))
-                kept->first_lsn = head.lsn;
-        }
-        if (segment == last) {
-            kept->bytes = repair->walk.whole_offset;
-            kept->last_lsn = repair->walk.whole_lsn;
-        }
+        if (segment->number <= last->number &&
+            (segment->listed || repair->walked[i].first_lsn != 0))
+            next->segments[next->segment_count++] = sealed(repair, i);
     }
 }
 
@@ -179,66 +209,12 @@ static void note_lost(struct repair *repair, const struct bao_record_head *head)
         repair->queues[repair->queue_count++] = head->queue;
 }
 
-/* A segment that grows in memory: only COPY records and their trailers. */
-struct copies {
-    uint8_t *data;
-    size_t bytes;
-    size_t room;
-    uint64_t lsn;
-    uint32_t salt;
-    uint64_t batch_lsn;
-    uint32_t batch_count;
-    uint32_t batch_crc;
-};
-
-static bool add_record(struct copies *copies,
-                       struct bao_record_head *head,
-                       struct bao_span data)
-{
-    size_t bytes = (size_t)bao_record_bytes(data.bytes);
-    if (copies->bytes + bytes > copies->room) {
-        size_t room = (copies->bytes + bytes) * 2 + BAO_SEGMENT_HEAD_BYTES;
-        uint8_t *grown = realloc(copies->data, room);
-        if (grown == NULL)
-            return false;
-        copies->data = grown;
-        copies->room = room;
-    }
-    if (copies->bytes == 0)
-        copies->bytes = BAO_SEGMENT_HEAD_BYTES;
-    uint8_t *at = copies->data + copies->bytes;
-    memset(at, 0, bytes);
-    head->lsn = copies->lsn++;
-    head->salt = copies->salt;
-    bao_record_encode(head, at);
-    if (data.bytes > 0)
-        memcpy(at + BAO_RECORD_HEAD_BYTES, data.data, data.bytes);
-    copies->bytes += bytes;
-    if (copies->batch_count++ == 0)
-        copies->batch_lsn = head->lsn;
-    copies->batch_crc = bao_batch_crc(copies->batch_crc, head);
-    return true;
-}
-
-static bool end_copies(struct copies *copies)
-{
-    struct bao_record_head head = {
-        .kind = BAO_RECORD_BATCH_END,
-        .group = copies->batch_count,
-        .index = copies->batch_lsn,
-        .term = copies->batch_lsn - 1,
-        .data_crc = copies->batch_crc,
-    };
-    return copies->batch_count == 0 ||
-           add_record(copies, &head, bao_span_of(NULL, 0));
-}
-
 /* All good records behind the cut in one segment: copies are kept, the rest is
  * counted as lost. */
 static bool look_behind(struct repair *repair,
                         const struct log_segment *segment,
                         uint64_t offset,
-                        struct copies *copies)
+                        struct log_copies *copies)
 {
     struct bao_span bytes = segment->bytes;
     struct bao_record_head head;
@@ -259,7 +235,7 @@ static bool look_behind(struct repair *repair,
                     bao_crc32c(0, data.data, data.bytes) == head.data_crc;
         if (good && head.kind == BAO_RECORD_COPY) {
             repair->kept_copies++;
-            if (!add_record(copies, &head, data))
+            if (!log_copies_add(copies, &head, data))
                 return false;
         } else {
             note_lost(repair, &head);
@@ -304,8 +280,8 @@ static bool copy_rest_aside(const struct repair *repair)
 static bool keep_copies(struct repair *repair)
 {
     const struct log_folder *folder = repair->folder;
-    struct copies copies = {.lsn = repair->walk.whole_lsn + 1,
-                            .salt = (uint32_t)bao_random_number() | 1};
+    struct log_copies copies = {.lsn = repair->walk.whole_lsn + 1,
+                                .salt = (uint32_t)bao_random_number() | 1};
     char name[BAO_SEGMENT_NAME_BYTES];
     bool good = true;
     for (size_t i = 0; i < folder->count && good; i++) {
@@ -318,7 +294,7 @@ static bool keep_copies(struct repair *repair)
             good =
                 look_behind(repair, segment, BAO_SEGMENT_HEAD_BYTES, &copies);
     }
-    good = good && end_copies(&copies);
+    good = good && log_copies_end(&copies);
     if (good && copies.bytes > 0) {
         struct bao_segment_head head = {
             .format = BAO_DISK_FORMAT,
@@ -514,7 +490,8 @@ static int repair_folder(struct repair *repair)
     if (folder->aside_last >= next->next_number)
         next->next_number = folder->aside_last + 1;
     keep_checkpoints(repair);
-    repair->walk = (struct log_walk){.context = repair, .damage = note_damage};
+    repair->walk = (struct log_walk){
+        .context = repair, .record = note_record, .damage = note_damage};
     log_folder_walk(folder, &repair->walk);
     if (!repair->found && repair->rebuilt) {
         repair->damage = (struct log_damage){
@@ -555,11 +532,13 @@ static int run_repair(struct cli *cli)
     struct bao_manifest_segment *segments =
         calloc(folder.count + 2, sizeof *segments);
     repair.next.segments = segments;
-    if (segments == NULL)
+    repair.walked = calloc(folder.count + 1, sizeof *repair.walked);
+    if (segments == NULL || repair.walked == NULL)
         exit_code = fail(&repair, "memory ran out");
     if (exit_code == BAO_EXIT_OK)
         exit_code = repair_folder(&repair);
     free(segments);
+    free(repair.walked);
     log_folder_close(&folder);
     return exit_code;
 }

@@ -365,6 +365,36 @@ def _():
     broker.kill()
 
 
+@test("[P8 S9] a repair keeps all of a tail that no manifest had sealed")
+def _():
+    data = path("tail")
+    broker = Broker(data=data)
+    equal(broker.cli("put", "jobs", input=b"A" * (4 << 20)).returncode, 0)
+    wait_until(lambda: marks(data) and
+               stat(data)["durable_lsn"] >= records(data)[-1]["lsn"] - 1, 10,
+               "the manifest says what was synced")
+    copies_of = {name: open(os.path.join(data, name), "rb").read()
+                 for name in ("manifest.0", "manifest.1")}
+    for i in range(1, 45):
+        broker.cli("put", "jobs", input=bytes([65 + i % 26]) * (4 << 20))
+    wait_until(lambda: marks(data), 5, "a MARK behind the last batch")
+    broker.kill()
+    # As if it had died before a later manifest was written.
+    for name, content in copies_of.items():
+        with open(os.path.join(data, name), "wb") as file:
+            file.write(content)
+    victim = [r for r in records(data)
+              if r["kind"] == "entry" and r["segment"] == 3][3]
+    flip(segment(data, 3), victim["offset"] + RECORD)
+    contains(refused(data), f"lsn {victim['lsn']}")
+    equal(run("baozi", "log", "repair", "--quarantine", data).returncode, 0)
+    equal(run("baozi", "log", "verify", data).returncode, 0)
+    with Broker(data=data) as broker:
+        found = all_of(broker, "jobs")
+    check(len(found) >= 30, found)
+    equal(found, "".join(chr(65 + i % 26) for i in range(len(found))))
+
+
 def remove(data, number):
     os.unlink(segment(data, number))
 
