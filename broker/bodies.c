@@ -295,7 +295,7 @@ static void store_redriven(struct bao_bodies *bodies,
         return;
     bao_spot_look(&spot, &payload);
     struct bao_death death;
-    const bool kept = bao_bodies_keep(bodies, &payload);
+    const bool kept = bao_bodies_keep(bodies, fact->origin, &payload);
     bao_spot_end(bodies, &spot, &death);
     if (payload.address != 0)
         bao_bodies_readdress(bodies, fact->first_id, &payload);

@@ -75,10 +75,13 @@ bool bao_bodies_find(struct bao_bodies *bodies,
                      uint64_t id,
                      struct bao_payload *payload);
 
-/* Counts one more who needs the bytes of a payload that was just found; a cold
- * one is read. False if the log has other bytes there, or none: then
- * bao_bodies_damage() says what is wrong. The chunk is given back later. */
-bool bao_bodies_keep(struct bao_bodies *bodies, struct bao_payload *payload);
+/* Counts one more who needs the bytes of the payload that was just found for
+ * `id`; a cold one is read. False if the log has other bytes there, or none:
+ * then bao_bodies_damage() says what is wrong. The chunk is given back later.
+ */
+bool bao_bodies_keep(struct bao_bodies *bodies,
+                     uint64_t id,
+                     struct bao_payload *payload);
 void bao_bodies_give(struct bao_bodies *bodies, struct bao_chunk *chunk);
 
 /* The received frame that the bytes of a chunk are, or NULL; lent as long as

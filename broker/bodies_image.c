@@ -1,17 +1,14 @@
 /*
  * bodies_image.c - the addresses of payloads, as part of a checkpoint.
  *
- * A record is [id, as the difference to the one before][address][bytes << 1 |
- * result][crc], packed. It needs no exact moment: a payload that comes, ends
- * or moves while it is written is told of by a fact or a COPY behind the
- * checkpoint. Only what was put after it began must not be in it, for its fact
- * may be lost.
+ * A record (common/disk_payload.h) needs no exact moment: a payload that
+ * comes, ends or moves while it is written is told of by a fact or a COPY
+ * behind the checkpoint. Only what was put after it began must not be in it,
+ * for its fact may be lost.
  */
 #include "broker/bodies_inner.h"
 #include "common/check.h"
-#include "common/packed.h"
-
-#define RECORD_MAX 40u
+#include "common/disk_payload.h"
 
 static struct bao_bodies_queue *queue_of(struct bao_link *link)
 {
@@ -67,17 +64,20 @@ size_t bao_bodies_image_next(struct bao_bodies *bodies,
 {
     struct bao_packer packer = {.at = to, .end = to + capacity};
     uint64_t before = 0;
-    while (items-- > 0 && (size_t)(packer.end - packer.at) >= RECORD_MAX) {
+    while (items-- > 0 &&
+           (size_t)(packer.end - packer.at) >= BAO_DISK_PAYLOAD_MAX) {
         uint64_t id = 0;
         struct bao_payload payload;
         if (!next(bodies, &id, &payload))
             break;
         if (payload.address == 0)
             continue; /* of a memory queue */
-        bao_pack_number(&packer, bao_zigzag(id - before));
-        bao_pack_number(&packer, payload.address);
-        bao_pack_number(&packer, (uint64_t)payload.bytes << 1 | payload.result);
-        bao_pack_number(&packer, payload.crc);
+        const struct bao_disk_payload at = {.id = id,
+                                            .address = payload.address,
+                                            .bytes = payload.bytes,
+                                            .crc = payload.crc,
+                                            .result = payload.result};
+        bao_disk_payload_pack(&packer, before, &at);
         before = id;
     }
     BAO_ASSERT(!packer.full);
@@ -88,21 +88,17 @@ bool bao_bodies_image_load(struct bao_bodies *bodies, struct bao_span piece)
 {
     struct bao_unpacker in = {.at = piece.data,
                               .end = piece.data + piece.bytes};
-    uint64_t id = 0;
-    while (in.at < in.end && !in.bad) {
-        id += bao_unzigzag(bao_unpack_number(&in));
-        const uint64_t address = bao_unpack_number(&in);
-        const uint64_t size =
-            bao_unpack_most(&in, (uint64_t)BAO_ITEM_BYTES_MAX << 1 | 1);
-        const uint64_t crc = bao_unpack_most(&in, UINT32_MAX);
+    struct bao_disk_payload at = {.id = 0};
+    while (in.at < in.end) {
         struct bao_spot spot;
-        if (in.bad || address == 0 || bao_spot_find(bodies, id, &spot))
+        bao_disk_payload_unpack(&in, &at);
+        if (in.bad || bao_spot_find(bodies, at.id, &spot))
             return false;
-        const struct bao_payload cold = {.address = address,
-                                         .bytes = (uint32_t)(size >> 1),
-                                         .crc = (uint32_t)crc,
-                                         .result = (size & 1) != 0};
-        bao_bodies_put_cold(bodies, id, &cold);
+        const struct bao_payload cold = {.address = at.address,
+                                         .bytes = at.bytes,
+                                         .crc = at.crc,
+                                         .result = at.result};
+        bao_bodies_put_cold(bodies, at.id, &cold);
     }
-    return !in.bad;
+    return true;
 }

@@ -74,6 +74,7 @@ void bao_bodies_cool(struct bao_bodies *bodies)
 
 /* Reads into `to`; false if that are not the bytes. */
 static bool read_payload(struct bao_bodies *bodies,
+                         uint64_t id,
                          const struct bao_payload *payload,
                          void *to)
 {
@@ -87,11 +88,14 @@ static bool read_payload(struct bao_bodies *bodies,
     if (damage == NULL)
         return true;
     bodies->damage = damage;
+    bodies->damaged_id = id;
     bodies->damaged_address = payload->address;
     return false;
 }
 
-bool bao_bodies_keep(struct bao_bodies *bodies, struct bao_payload *payload)
+bool bao_bodies_keep(struct bao_bodies *bodies,
+                     uint64_t id,
+                     struct bao_payload *payload)
 {
     if (payload->chunk != NULL) {
         payload->chunk->references++;
@@ -100,7 +104,7 @@ bool bao_bodies_keep(struct bao_bodies *bodies, struct bao_payload *payload)
     }
     /* A copy with its bytes, which is the reader's alone. */
     struct bao_chunk *chunk = bao_chunk_new(bodies, payload->bytes);
-    if (!read_payload(bodies, payload, bao_chunk_bytes(chunk))) {
+    if (!read_payload(bodies, id, payload, bao_chunk_bytes(chunk))) {
         bao_chunk_drop(bodies, chunk);
         return false;
     }
@@ -128,7 +132,6 @@ void bao_bodies_readdress(struct bao_bodies *bodies,
                           struct bao_payload *payload)
 {
     if (payload->chunk == NULL) {
-        bodies->damaged_id = id;
         bodies->journal->failed = true;
         bao_bodies_put_cold(bodies, id, payload);
         return;

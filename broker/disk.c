@@ -124,7 +124,7 @@ static void damaged(void *context, const struct bao_log_report *report)
             bao_number("queue", report->queue),
             bao_text("meaning",
                      "found while reading the log again; `baozi log verify` "
-                     "tells more, and the next start would refuse"));
+                     "tells whether a start or an item needs it"));
 }
 
 bool bao_disk_serve(struct bao_disk *disk,

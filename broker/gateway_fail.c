@@ -54,10 +54,36 @@ static void take_back(struct bao_gateway *gateway,
     bao_gateway_reply(gateway, peer, &answer, &now);
 }
 
+/* What was to be handed out or moved cannot be read. */
+static void tell_damage(const struct bao_gateway *gateway)
+{
+    uint64_t id = 0;
+    uint64_t address = 0;
+    uint64_t offset = 0;
+    char file[BAO_SEGMENT_NAME_BYTES] = "";
+    const char *why = bao_bodies_damage(gateway->bodies, &id, &address);
+    if (why == NULL)
+        return;
+    bao_log_name_place(gateway->journal->log, address, file, &offset);
+    BAO_LOG(BAO_LOG_ERROR,
+            bao_event("damaged"),
+            bao_text("file", file),
+            bao_number("offset", offset),
+            bao_number("queue", id >> BAO_ID_SHIFT),
+            bao_number("item", id & ((UINT64_C(1) << BAO_ID_SHIFT) - 1)),
+            bao_text("why", why),
+            bao_text("meaning",
+                     "a payload is damaged on the disk, and the broker ends "
+                     "rather than serve it or drop it; `baozi log verify` "
+                     "names all such, `baozi log repair --quarantine` ends "
+                     "these items and keeps all others"));
+}
+
 void bao_gateway_fail(struct bao_gateway *gateway)
 {
     const struct bao_command command = {.kind = BAO_COMMAND_STORAGE_FAILED};
     gateway->failed = true;
+    tell_damage(gateway);
     BAO_LOG(BAO_LOG_ERROR,
             bao_event("storage_failed"),
             bao_text("why",

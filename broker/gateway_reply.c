@@ -47,24 +47,9 @@ static struct outline measure(struct bao_gateway *gateway,
     return outline;
 }
 
-/* What the core handed out cannot be read: better to end than to serve other
- * bytes, or to let the item vanish. The next start checks the whole log. */
-static void tell_damage(struct bao_gateway *gateway, uint64_t id)
-{
-    uint64_t unused;
-    uint64_t address;
-    const char *why = bao_bodies_damage(gateway->bodies, &unused, &address);
-    BAO_LOG(BAO_LOG_ERROR,
-            bao_event("damaged"),
-            bao_number("item", id & ((UINT64_C(1) << BAO_ID_SHIFT) - 1)),
-            bao_number("queue", id >> BAO_ID_SHIFT),
-            bao_number("address", address),
-            bao_text("why", why));
-    gateway->journal->failed = true;
-}
-
 /* Keeps the bodies for the reply, in the order of the lengths; false if one
- * is damaged. */
+ * is damaged: better to end than to serve other bytes, or to let the item
+ * vanish. */
 static bool keep_bodies(struct bao_gateway *gateway,
                         const struct bao_operation *operation,
                         struct bao_reply *reply)
@@ -76,15 +61,14 @@ static bool keep_bodies(struct bao_gateway *gateway,
         if (length == 0)
             continue;
         struct bao_payload payload;
-        const bool found = bao_bodies_find(
-            gateway->bodies,
-            id_at(operation, BAO_PLANTED(BODY_MIXED) ? count - 1 - i : i),
-            &payload);
+        const uint64_t id =
+            id_at(operation, BAO_PLANTED(BODY_MIXED) ? count - 1 - i : i);
+        const bool found = bao_bodies_find(gateway->bodies, id, &payload);
         /* The core counts what the bodies keep: they never disagree. */
         BAO_ASSERT(found);
         BAO_ASSERT(payload.bytes == (length & ~BAO_BIG_BIT));
-        if (!bao_bodies_keep(gateway->bodies, &payload)) {
-            tell_damage(gateway, id_at(operation, i));
+        if (!bao_bodies_keep(gateway->bodies, id, &payload)) {
+            gateway->journal->failed = true;
             return false;
         }
         *body++ = (struct bao_reply_body){

@@ -309,6 +309,13 @@ void bao_log_live(struct bao_log *log, uint64_t address, int64_t bytes);
 /* True if `bytes` at `address` lie within what a segment of the log has. */
 bool bao_log_has(const struct bao_log *log, uint64_t address, uint64_t bytes);
 
+/* The file with that address and the offset in it, for messages; "" if no
+ * segment has it. */
+void bao_log_name_place(const struct bao_log *log,
+                        uint64_t address,
+                        char file[BAO_SEGMENT_NAME_BYTES],
+                        uint64_t *offset);
+
 /* --- checkpoints --- */
 
 enum bao_log_checkpoint_state {

@@ -295,3 +295,17 @@ enum baozi_status bao_log_read_now(struct bao_log *log,
                                  address - segment->number * log->stride_bytes);
     return error < 0 ? BAOZI_STORAGE_FAILED : BAOZI_OK;
 }
+
+void bao_log_name_place(const struct bao_log *log,
+                        uint64_t address,
+                        char file[BAO_SEGMENT_NAME_BYTES],
+                        uint64_t *offset)
+{
+    const struct bao_log_segment *segment = bao_log_segment_at(log, address);
+    file[0] = '\0';
+    *offset = 0;
+    if (segment == NULL)
+        return;
+    bao_segment_name(segment->number, file);
+    *offset = address - segment->number * log->stride_bytes;
+}

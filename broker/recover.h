@@ -17,9 +17,7 @@
 #include "broker/core/core.h"
 #include "broker/core/image.h"
 #include "broker/log.h"
-
-/* The first byte of a checkpoint's piece: whose it is. */
-enum bao_piece_kind { BAO_PIECE_CORE = 1, BAO_PIECE_BODIES = 2 };
+#include "common/disk_payload.h"
 
 struct bao_recovery {
     struct bao_log *log; /* all lent */

@@ -6,6 +6,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -264,6 +265,59 @@ bool log_checkpoint_check(const struct log_folder *folder,
                 checkpoint_is_whole(checkpoint, bytes, &damage->offset);
     log_folder_unmap(bytes);
     return good;
+}
+
+const struct bao_manifest_checkpoint *
+log_checkpoint_newest(const struct log_folder *folder)
+{
+    struct log_damage damage;
+    for (uint32_t i = 0; i < folder->manifest.checkpoint_count; i++) {
+        if (log_checkpoint_check(
+                folder, &folder->manifest.checkpoints[i], &damage))
+            return &folder->manifest.checkpoints[i];
+    }
+    return NULL;
+}
+
+/* --- damage --- */
+
+bool log_damage_is_unread(const struct log_damage *damage, uint64_t replay_lsn)
+{
+    return damage->sealed_lsn != 0 && damage->sealed_lsn < replay_lsn;
+}
+
+void log_damage_print(const struct log_damage *damage)
+{
+    (void)printf("%s, offset %" PRIu64, damage->file, damage->offset);
+    if (damage->item == 0)
+        (void)printf(", lsn %" PRIu64, damage->lsn);
+    if (damage->queue != 0)
+        (void)printf(", queue number %" PRIu64, damage->queue);
+    if (damage->item != 0)
+        (void)printf(", item %" PRIu64, damage->item);
+    (void)printf(": %s", damage->why);
+}
+
+json_t *log_damage_json(const struct log_damage *damage)
+{
+    json_t *object = json_pack("{s:s, s:o, s:o, s:s, s:b}",
+                               "file",
+                               damage->file,
+                               "offset",
+                               cli_json_number(damage->offset),
+                               "lsn",
+                               cli_json_number(damage->lsn),
+                               "why",
+                               damage->why,
+                               "harmless",
+                               damage->harmless);
+    if (object != NULL && damage->queue != 0)
+        (void)json_object_set_new(
+            object, "queue", cli_json_number(damage->queue));
+    if (object != NULL && damage->item != 0)
+        (void)json_object_set_new(
+            object, "item", cli_json_number(damage->item));
+    return object;
 }
 
 /* --- the walk --- */

@@ -57,11 +57,19 @@ struct log_damage {
     uint64_t offset;
     uint64_t lsn;
     uint64_t queue; /* of the record, 0: not known */
+    uint64_t item;  /* whose payload it is, 0: a record is damaged */
     const char *why;
     bool harmless;       /* a broker starts all the same */
     uint64_t sealed_lsn; /* of a record in a sealed segment: the last one there
                             (a start that needs none of it does not read it) */
 };
+
+/* True if a start from a checkpoint with that replay_lsn does not read it. */
+bool log_damage_is_unread(const struct log_damage *damage, uint64_t replay_lsn);
+
+/* "FILE, offset N, ...: why", without a newline, on stdout; and as JSON. */
+void log_damage_print(const struct log_damage *damage);
+json_t *log_damage_json(const struct log_damage *damage);
 
 /* A file of the folder, whole: mapped, or absent. */
 struct bao_span log_folder_map(const struct log_folder *folder,
@@ -72,6 +80,10 @@ void log_folder_unmap(struct bao_span bytes);
 bool log_checkpoint_check(const struct log_folder *folder,
                           const struct bao_manifest_checkpoint *checkpoint,
                           struct log_damage *damage);
+
+/* The newest one that is whole, which a start takes; NULL if none is. */
+const struct bao_manifest_checkpoint *
+log_checkpoint_newest(const struct log_folder *folder);
 
 /* What a walk sees and finds. */
 struct log_walk {

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "cli/log_folder.h"
+#include "cli/log_payloads.h"
 #include "common/text.h"
 
 static struct values {
@@ -25,52 +25,37 @@ static const struct bao_operand operands[] = {
     {0},
 };
 
-static json_t *place_json(const struct log_damage *damage)
-{
-    json_t *object = json_pack("{s:s, s:o, s:o, s:s, s:b}",
-                               "file",
-                               damage->file,
-                               "offset",
-                               cli_json_number(damage->offset),
-                               "lsn",
-                               cli_json_number(damage->lsn),
-                               "why",
-                               damage->why,
-                               "harmless",
-                               damage->harmless);
-    if (object != NULL && damage->queue != 0)
-        (void)json_object_set_new(
-            object, "queue", cli_json_number(damage->queue));
-    return object;
-}
-
 /* --- verify --- */
 
 struct verdict {
-    json_t *places; /* NULL: text is wanted */
-    unsigned damages;
+    json_t *places;      /* NULL: text is wanted */
+    uint64_t replay_lsn; /* where a start begins to read */
+    unsigned damages;    /* a broker does not start */
+    unsigned payloads;   /* it starts, and ends later */
     unsigned flaws;
 };
 
-static void note(void *context, const struct log_damage *damage)
+static void note(void *context, const struct log_damage *found)
 {
     struct verdict *verdict = context;
-    if (damage->harmless)
+    struct log_damage damage = *found;
+    if (log_damage_is_unread(found, verdict->replay_lsn))
+        damage.harmless = true;
+    if (damage.harmless)
         verdict->flaws++;
+    else if (damage.item != 0)
+        verdict->payloads++;
     else
         verdict->damages++;
     if (verdict->places != NULL) {
-        (void)json_array_append_new(verdict->places, place_json(damage));
+        (void)json_array_append_new(verdict->places, log_damage_json(&damage));
         return;
     }
-    (void)printf("%s: %s, offset %llu, lsn %llu",
-                 damage->harmless ? "flaw" : "DAMAGE",
-                 damage->file,
-                 (unsigned long long)damage->offset,
-                 (unsigned long long)damage->lsn);
-    if (damage->queue != 0)
-        (void)printf(", queue number %llu", (unsigned long long)damage->queue);
-    (void)printf(": %s\n", damage->why);
+    (void)printf(damage.harmless ? "flaw: " : "DAMAGE: ");
+    log_damage_print(&damage);
+    (void)printf(log_damage_is_unread(found, verdict->replay_lsn)
+                     ? " (a start does not read it)\n"
+                     : "\n");
 }
 
 static void check_manifests(const struct log_folder *folder,
@@ -102,6 +87,8 @@ static void check_checkpoints(const struct log_folder *folder,
         else
             note(verdict, &damage);
     }
+    if (good > 0)
+        verdict->replay_lsn = log_checkpoint_newest(folder)->replay_lsn;
     if (manifest->checkpoint_count > 0 && good == 0) {
         damage.harmless = false;
         damage.why = "no checkpoint is whole";
@@ -109,18 +96,53 @@ static void check_checkpoints(const struct log_folder *folder,
     }
 }
 
+/* What items need, and a start does not read. */
+static void check_payloads(const struct log_folder *folder,
+                           struct verdict *verdict)
+{
+    struct log_payloads found;
+    const bool read = log_payloads_find(folder, &found);
+    for (size_t i = 0; i < found.count; i++) {
+        const struct log_damage damage =
+            log_payload_damage(&found, &found.list[i]);
+        note(verdict, &damage);
+    }
+    if (!read) {
+        struct log_damage damage = {
+            .why = found.no_memory ? "memory ran out; not all was looked at"
+                                   : "it has no addresses that can be read"};
+        bao_checkpoint_name(folder->manifest.checkpoints[0].number,
+                            damage.file);
+        note(verdict, &damage);
+    }
+    log_payloads_free(&found);
+}
+
+static void tell_outcome(const struct verdict *verdict)
+{
+    if (verdict->damages > 0)
+        (void)printf("damaged: a broker will not start here\n");
+    else if (verdict->payloads > 0)
+        (void)printf("damaged: a broker starts here, and ends when it is to "
+                     "hand out such an item;\n`baozi log repair --quarantine "
+                     "%s` gives these up, and nothing else\n",
+                     values.folder);
+    else
+        (void)printf(verdict->flaws > 0 ? "a broker starts here\n" : "good\n");
+}
+
 static int tell_verdict(const struct cli *cli,
                         const struct verdict *verdict,
                         const struct log_walk *walk)
 {
-    int exit_code =
-        verdict->damages + verdict->flaws > 0 ? BAO_EXIT_NEGATIVE : BAO_EXIT_OK;
+    const unsigned bad = verdict->damages + verdict->payloads;
+    int exit_code = bad + verdict->flaws > 0 ? BAO_EXIT_NEGATIVE : BAO_EXIT_OK;
     if (verdict->places != NULL) {
         int printed =
             cli_print_json(cli,
                            json_pack("{s:b, s:o, s:o, s:o, s:o, s:o, s:o}",
                                      "good",
-                                     verdict->damages == 0,
+                                     bad == 0,
                                      "places",
                                      verdict->places,
                                      "records",
@@ -146,10 +168,8 @@ static int tell_verdict(const struct cli *cli,
         (void)printf("; %llu records behind the end were never synced and do "
                      "not count",
                      (unsigned long long)walk->torn_records);
-    (void)printf("\n%s\n",
-                 verdict->damages > 0 ? "damaged: a broker will not start here"
-                 : verdict->flaws > 0 ? "a broker starts here"
-                                      : "good");
+    (void)putchar('\n');
+    tell_outcome(verdict);
     return exit_code;
 }
 
@@ -165,6 +185,7 @@ static int run_verify(struct cli *cli)
     if (folder.has_manifest) {
         check_checkpoints(&folder, &verdict);
         log_folder_walk(&folder, &walk);
+        check_payloads(&folder, &verdict);
     }
     exit_code = tell_verdict(cli, &verdict, &walk);
     log_folder_close(&folder);
@@ -184,7 +205,9 @@ static const struct bao_program verify_program = {
     .examples = "  baozi log verify\n"
                 "  baozi log verify /var/lib/baozi --format json\n",
     .notes = "A flaw is what a broker copes with by itself: one damaged copy\n"
-             "of the manifest, or one damaged checkpoint.\n",
+             "of the manifest, one damaged checkpoint, or a damaged record\n"
+             "that no start reads and no item needs. An item whose payload\n"
+             "is named may have ended since the last checkpoint.\n",
     .exits = "0 good; 1 flaws or damage",
 };
 const struct cli_command cli_log_verify = {.program = &verify_program,

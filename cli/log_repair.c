@@ -10,7 +10,12 @@
  * says from which epoch on the next start must count, so that no token of what
  * is cut off comes again.
  *
- *   the cut part is copied aside, the kept copies written  -> synced
+ * A damaged payload that no start reads needs no cut: it is given up alone, by
+ * a checkpoint without its address (log_payloads.c). The next start ends its
+ * item as purged.
+ *
+ *   what is given up is copied aside, the kept copies and new checkpoints are
+ *   written                                                -> synced
  *   -> both manifests say what remains                     -> synced
  *   -> what no manifest names any more is moved aside
  *
@@ -25,13 +30,13 @@
 #include <unistd.h>
 
 #include "cli/log_copies.h"
-#include "cli/log_folder.h"
+#include "cli/log_payloads.h"
+#include "cli/log_write.h"
 #include "common/crc32c.h"
 #include "common/random.h"
 #include "common/time.h"
 
-#define MANIFEST_BYTES (16u * 1024u)
-#define QUEUES_MAX     16u
+#define QUEUES_MAX 16u
 
 static struct values {
     struct cli_common common;
@@ -55,10 +60,11 @@ struct repair {
     struct walked *walked;    /* of each segment of the folder */
     struct log_damage damage; /* the first that matters */
     bool found;
-    bool rebuilt;        /* there was no manifest */
-    uint64_t replay_lsn; /* of the checkpoint that will be used */
+    struct log_payloads payloads; /* damaged, and not behind the cut */
+    bool rebuilt;                 /* there was no manifest */
+    uint64_t replay_lsn;          /* of the checkpoint that will be used */
     struct bao_manifest next;
-    char aside[64]; /* name of the quarantine */
+    char aside[LOG_ASIDE_BYTES]; /* name of the quarantine */
     /* What is lost. */
     uint64_t lost_entries;
     uint64_t lost_first;
@@ -73,49 +79,13 @@ static int fail(const struct repair *repair, const char *what)
     return bao_complain_errno(repair->cli->name, BAO_EXIT_IO, what, errno);
 }
 
-/* --- writing --- */
-
-static bool write_all(int file, const uint8_t *data, size_t bytes)
-{
-    while (bytes > 0) {
-        ssize_t moved = write(file, data, bytes);
-        if (moved < 0 && errno == EINTR)
-            continue;
-        if (moved <= 0)
-            return false;
-        data += moved;
-        bytes -= (size_t)moved;
-    }
-    return true;
-}
-
-/* A new or overwritten file in `folder` with these bytes, synced. */
-static bool
-write_file(int folder, const char *name, const uint8_t *data, size_t bytes)
-{
-    int file = openat(folder, name, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (file < 0)
-        return false;
-    bool good = write_all(file, data, bytes) && fsync(file) == 0;
-    return close(file) == 0 && good;
-}
-
-static bool set_aside(const struct repair *repair, const char *name)
-{
-    char to[128];
-    (void)snprintf(to, sizeof to, "%s/%s", repair->aside, name);
-    return renameat(repair->folder->folder, name, repair->folder->folder, to) ==
-               0 ||
-           errno == ENOENT;
-}
-
 /* --- what to keep --- */
 
 static void note_damage(void *context, const struct log_damage *damage)
 {
     struct repair *repair = context;
-    if (damage->sealed_lsn != 0 && damage->sealed_lsn < repair->replay_lsn)
-        return; /* in the checkpoint: a start does not read it */
+    if (log_damage_is_unread(damage, repair->replay_lsn))
+        return; /* in the checkpoint */
     repair->damage = *damage;
     repair->found = true;
     repair->walk.stop = true;
@@ -133,6 +103,12 @@ static void note_record(void *context,
         walked->first_lsn = head->lsn;
     walked->last_lsn = head->lsn;
     walked->end = offset + bao_record_bytes(data.bytes);
+}
+
+/* True if the log ends earlier than before, or its end was only found. */
+static bool is_cut(const struct repair *repair)
+{
+    return repair->found || repair->rebuilt;
 }
 
 /* The checkpoints that are whole, newest first. */
@@ -182,6 +158,7 @@ static void keep_segments(struct repair *repair)
     const struct log_folder *folder = repair->folder;
     const struct log_segment *last = repair->walk.whole_segment;
     struct bao_manifest *next = &repair->next;
+    next->segment_count = 0;
     for (size_t i = 0; last != NULL && i < folder->count; i++) {
         const struct log_segment *segment = &folder->segments[i];
         if (segment->number <= last->number &&
@@ -271,10 +248,10 @@ static bool copy_rest_aside(const struct repair *repair)
                    repair->aside,
                    segment,
                    (unsigned long long)repair->walk.whole_offset);
-    return write_file(repair->folder->folder,
-                      name,
-                      last->bytes.data + repair->walk.whole_offset,
-                      end - repair->walk.whole_offset);
+    return log_write(repair->folder,
+                     name,
+                     last->bytes.data + repair->walk.whole_offset,
+                     end - repair->walk.whole_offset);
 }
 
 static bool keep_copies(struct repair *repair)
@@ -306,7 +283,7 @@ static bool keep_copies(struct repair *repair)
         };
         bao_segment_encode(&head, copies.data);
         bao_segment_name(head.number, name);
-        good = write_file(folder->folder, name, copies.data, copies.bytes);
+        good = log_write(folder, name, copies.data, copies.bytes);
         repair->next.segments[repair->next.segment_count++] =
             (struct bao_manifest_segment){
                 .number = head.number,
@@ -324,26 +301,7 @@ static bool keep_copies(struct repair *repair)
     return good;
 }
 
-/* --- the manifest --- */
-
-static bool write_manifests(struct repair *repair)
-{
-    struct bao_manifest *next = &repair->next;
-    size_t bytes = bao_manifest_bytes(next->segment_count);
-    size_t room = (bytes / MANIFEST_BYTES + 1) * MANIFEST_BYTES;
-    uint8_t *data = calloc(1, room);
-    bool good = data != NULL;
-    for (uint64_t i = 0; i < 2 && good; i++) {
-        char name[16];
-        uint64_t generation = repair->folder->manifest.generation + 1 + i;
-        next->generation = generation;
-        bao_manifest_encode(next, data);
-        (void)snprintf(name, sizeof name, "manifest.%d", (int)(generation % 2));
-        good = write_file(repair->folder->folder, name, data, room);
-    }
-    free(data);
-    return good && fsync(repair->folder->folder) == 0;
-}
+/* --- what changes --- */
 
 /* False for one that was prepared and never used. */
 static bool has_records(const struct log_segment *segment)
@@ -365,9 +323,9 @@ static bool move_aside(const struct repair *repair)
     for (size_t i = 0; i < folder->count && good; i++) {
         char name[BAO_SEGMENT_NAME_BYTES];
         bao_segment_name(folder->segments[i].number, name);
-        if (is_behind(repair, &folder->segments[i]) &&
+        if (is_cut(repair) && is_behind(repair, &folder->segments[i]) &&
             has_records(&folder->segments[i]))
-            good = set_aside(repair, name);
+            good = log_write_aside(folder, repair->aside, name);
     }
     for (uint32_t i = 0; i < old->checkpoint_count && good; i++) {
         char name[BAO_CHECKPOINT_NAME_BYTES];
@@ -377,44 +335,56 @@ static bool move_aside(const struct repair *repair)
                                old->checkpoints[i].number;
         bao_checkpoint_name(old->checkpoints[i].number, name);
         if (!kept)
-            good = set_aside(repair, name);
+            good = log_write_aside(folder, repair->aside, name);
     }
     return good && fsync(folder->folder) == 0;
 }
 
-/* Named by the second; a second repair in it takes the next one. */
-static bool make_quarantine(struct repair *repair)
+/* Everything but the tail's end, where it is cut. */
+static bool cut(struct repair *repair)
 {
-    uint64_t second = bao_time_wall_us() / 1000000;
-    int made;
-    do {
-        (void)snprintf(repair->aside,
-                       sizeof repair->aside,
-                       LOG_QUARANTINE "%llu",
-                       (unsigned long long)second++);
-        made = mkdirat(repair->folder->folder, repair->aside, 0700);
-    } while (made != 0 && errno == EEXIST);
-    return made == 0;
+    struct bao_manifest *next = &repair->next;
+    keep_segments(repair);
+    if (!copy_rest_aside(repair) || !keep_copies(repair))
+        return false;
+    next->clean = false;
+    next->tail_first = next->next_number;
+    next->durable_lsn = next->segment_count == 0
+                            ? 0
+                            : next->segments[next->segment_count - 1].last_lsn;
+    return true;
+}
+
+/* Their items end at the next start. */
+static bool give_up_payloads(struct repair *repair)
+{
+    struct bao_manifest *next = &repair->next;
+    uint64_t number = repair->folder->checkpoint_last;
+    if (repair->payloads.count == 0)
+        return true;
+    if (!log_payloads_set_aside(&repair->payloads, repair->aside))
+        return false;
+    for (uint32_t i = next->checkpoint_count; i > 0; i--) {
+        if (!log_payloads_forget(
+                &repair->payloads, &next->checkpoints[i - 1], ++number))
+            return false;
+    }
+    return true;
 }
 
 static int change(struct repair *repair)
 {
     struct log_folder *folder = repair->folder;
     struct bao_manifest *next = &repair->next;
-    if (!make_quarantine(repair))
+    if (!log_write_quarantine(folder, repair->aside))
         return fail(repair, "the quarantine cannot be made");
-    keep_segments(repair);
-    if (!copy_rest_aside(repair) || !keep_copies(repair))
+    if ((is_cut(repair) && !cut(repair)) || !give_up_payloads(repair))
         return fail(repair, "setting aside failed; nothing was changed");
     /* Each start makes a segment of its own, so no epoch is greater than the
      * number of the last one. */
     if (next->epoch_floor < next->next_number)
         next->epoch_floor = next->next_number;
-    next->tail_first = next->next_number;
-    next->durable_lsn = next->segment_count == 0
-                            ? 0
-                            : next->segments[next->segment_count - 1].last_lsn;
-    if (fsync(folder->folder) != 0 || !write_manifests(repair) ||
+    if (fsync(folder->folder) != 0 || !log_write_manifests(folder, next) ||
         !move_aside(repair))
         return fail(repair, "writing the new state failed; repeat it");
     return BAO_EXIT_OK;
@@ -422,32 +392,41 @@ static int change(struct repair *repair)
 
 /* --- what is told --- */
 
-static int tell(const struct repair *repair)
+static int tell_json(const struct repair *repair)
 {
-    const struct cli *cli = repair->cli;
-    if (cli_json(cli)) {
-        json_t *queues = json_array();
-        for (size_t i = 0; i < repair->queue_count; i++)
-            (void)json_array_append_new(queues,
-                                        cli_json_number(repair->queues[i]));
-        return cli_print_json(cli,
-                              json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
-                                        "last_lsn",
-                                        cli_json_number(repair->walk.whole_lsn),
-                                        "lost_first_lsn",
-                                        cli_json_number(repair->lost_first),
-                                        "lost_last_lsn",
-                                        cli_json_number(repair->lost_last),
-                                        "lost_entries",
-                                        cli_json_number(repair->lost_entries),
-                                        "queues",
-                                        queues,
-                                        "kept_copies",
-                                        cli_json_number(repair->kept_copies),
-                                        "quarantine",
-                                        repair->aside),
-                              false);
+    const struct log_payloads *lost = &repair->payloads;
+    json_t *queues = json_array();
+    json_t *payloads = json_array();
+    for (size_t i = 0; i < repair->queue_count; i++)
+        (void)json_array_append_new(queues, cli_json_number(repair->queues[i]));
+    for (size_t i = 0; i < lost->count; i++) {
+        const struct log_damage damage =
+            log_payload_damage(lost, &lost->list[i]);
+        (void)json_array_append_new(payloads, log_damage_json(&damage));
     }
+    return cli_print_json(repair->cli,
+                          json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+                                    "last_lsn",
+                                    cli_json_number(repair->walk.whole_lsn),
+                                    "lost_first_lsn",
+                                    cli_json_number(repair->lost_first),
+                                    "lost_last_lsn",
+                                    cli_json_number(repair->lost_last),
+                                    "lost_entries",
+                                    cli_json_number(repair->lost_entries),
+                                    "queues",
+                                    queues,
+                                    "kept_copies",
+                                    cli_json_number(repair->kept_copies),
+                                    "payloads",
+                                    payloads,
+                                    "quarantine",
+                                    repair->aside),
+                          false);
+}
+
+static void tell_cut(const struct repair *repair)
+{
     (void)printf("cut at lsn %llu: %s, offset %llu: %s\n",
                  (unsigned long long)repair->damage.lsn,
                  repair->damage.file,
@@ -460,50 +439,85 @@ static int tell(const struct repair *repair)
                  (unsigned long long)repair->lost_last);
     for (size_t i = 0; i < repair->queue_count; i++)
         (void)printf(" %llu", (unsigned long long)repair->queues[i]);
-    (void)printf("%s\nkept: all up to lsn %llu, and %llu moved payloads\n"
-                 "set aside: %s/%s\n",
+    (void)printf("%s\nkept: all up to lsn %llu, and %llu moved payloads\n",
                  repair->queue_count == QUEUES_MAX ? " ..." : "",
                  (unsigned long long)repair->walk.whole_lsn,
-                 (unsigned long long)repair->kept_copies,
-                 repair->folder->path,
-                 repair->aside);
+                 (unsigned long long)repair->kept_copies);
+}
+
+static int tell(const struct repair *repair)
+{
+    const struct log_payloads *lost = &repair->payloads;
+    if (cli_json(repair->cli))
+        return tell_json(repair);
+    if (is_cut(repair))
+        tell_cut(repair);
+    for (size_t i = 0; i < lost->count; i++) {
+        const struct log_damage damage =
+            log_payload_damage(lost, &lost->list[i]);
+        (void)printf("given up: ");
+        log_damage_print(&damage);
+        (void)putchar('\n');
+    }
+    if (lost->count > 0)
+        (void)printf("%llu payloads were given up: the next start ends their "
+                     "items as purged%s\n",
+                     (unsigned long long)lost->count,
+                     is_cut(repair) ? "" : "; all else is kept");
+    (void)printf("set aside: %s/%s\n", repair->folder->path, repair->aside);
     return BAO_EXIT_OK;
 }
 
 /* --- the verb --- */
 
-static int repair_folder(struct repair *repair)
+/* What stays if nothing is cut. */
+static void begin_next(struct repair *repair,
+                       struct bao_manifest_segment *segments)
 {
-    struct log_folder *folder = repair->folder;
+    const struct log_folder *folder = repair->folder;
     struct bao_manifest *next = &repair->next;
-    struct bao_manifest_segment *segments = next->segments;
     *next = folder->manifest;
-    next->checkpoint_count = 0;
     next->segment_count = 0;
-    next->clean = false;
+    next->checkpoint_count = 0;
     next->format = BAO_DISK_FORMAT;
     next->segments = segments;
     for (size_t i = 0; i < folder->count; i++) {
+        if (folder->segments[i].listed)
+            segments[next->segment_count++] = folder->segments[i].seal;
         if (folder->segments[i].number >= next->next_number)
             next->next_number = folder->segments[i].number + 1;
     }
     if (folder->aside_last >= next->next_number)
         next->next_number = folder->aside_last + 1;
     keep_checkpoints(repair);
+}
+
+/* True if there is no cut that a start would accept. */
+static bool is_hopeless(const struct repair *repair)
+{
+    return is_cut(repair) && (repair->replay_lsn > repair->walk.whole_lsn + 1 ||
+                              (repair->next.checkpoint_count == 0 &&
+                               repair->folder->manifest.checkpoint_count > 0));
+}
+
+static int repair_folder(struct repair *repair)
+{
+    struct log_folder *folder = repair->folder;
     repair->walk = (struct log_walk){
         .context = repair, .record = note_record, .damage = note_damage};
     log_folder_walk(folder, &repair->walk);
-    if (!repair->found && repair->rebuilt) {
+    if (!repair->found)
         repair->damage = (struct log_damage){
             .file = "manifest.0", .why = "no copy of the manifest was whole"};
-    } else if (!repair->found) {
+    if (!log_payloads_find(folder, &repair->payloads))
+        return fail(repair, "the payloads could not be looked at");
+    if (!is_cut(repair) && repair->payloads.count == 0) {
         (void)fprintf(stderr,
                       "%s: a broker starts here; nothing was changed\n",
                       repair->cli->name);
         return BAO_EXIT_OK;
     }
-    if (repair->replay_lsn > repair->walk.whole_lsn + 1 ||
-        (next->checkpoint_count == 0 && folder->manifest.checkpoint_count > 0))
+    if (is_hopeless(repair))
         return bao_complain(repair->cli->name,
                             BAO_EXIT_IO,
                             "this cannot be repaired; nothing was changed",
@@ -531,12 +545,14 @@ static int run_repair(struct cli *cli)
         exit_code = log_manifest_rebuild(cli, &folder);
     struct bao_manifest_segment *segments =
         calloc(folder.count + 2, sizeof *segments);
-    repair.next.segments = segments;
     repair.walked = calloc(folder.count + 1, sizeof *repair.walked);
     if (segments == NULL || repair.walked == NULL)
         exit_code = fail(&repair, "memory ran out");
-    if (exit_code == BAO_EXIT_OK)
+    else if (exit_code == BAO_EXIT_OK) {
+        begin_next(&repair, segments);
         exit_code = repair_folder(&repair);
+    }
+    log_payloads_free(&repair.payloads);
     free(segments);
     free(repair.walked);
     log_folder_close(&folder);
@@ -567,7 +583,9 @@ static const struct bao_program program = {
     .examples = "  baozi log repair --quarantine /var/lib/baozi\n",
     .notes = "Everything behind the damage is lost to the broker, also what\n"
              "was confirmed; it tells how much. Clients find their sessions\n"
-             "gone or older: start them anew.\n",
+             "gone or older: start them anew. Where only payloads are damaged\n"
+             "that no start reads, their items alone end: the next start\n"
+             "counts them as purged.\n",
     .exits = "0 repaired, or nothing to do; 74 it cannot be repaired",
 };
 const struct cli_command cli_log_repair = {.program = &program,

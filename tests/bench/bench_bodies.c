@@ -119,7 +119,7 @@ static void take(struct bench *bench, uint64_t queue, uint64_t number)
         BAO_ASSERT(bao_bodies_find(bench->bodies, ids[i], &payload));
         chunks[i] = payload.chunk;
         if (bench->where != COLD)
-            BAO_ASSERT(bao_bodies_keep(bench->bodies, &payload));
+            BAO_ASSERT(bao_bodies_keep(bench->bodies, ids[i], &payload));
     }
     for (uint32_t i = 0; bench->where != COLD && i < count; i++)
         bao_bodies_give(bench->bodies, chunks[i]);

@@ -111,7 +111,7 @@ static struct bao_payload keep(uint64_t id)
 {
     struct bao_payload payload;
     assert_true(bao_bodies_find(world.bodies, id, &payload));
-    assert_true(bao_bodies_keep(world.bodies, &payload));
+    assert_true(bao_bodies_keep(world.bodies, id, &payload));
     return payload;
 }
 

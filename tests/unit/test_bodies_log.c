@@ -134,7 +134,7 @@ static void check_item(uint64_t n)
         return;
     assert_int_equal(payload.bytes, item->bytes);
     assert_int_equal(payload.result, item->result);
-    assert_true(bao_bodies_keep(world.bodies, &payload));
+    assert_true(bao_bodies_keep(world.bodies, ID(n), &payload));
     for (size_t i = 0; i < payload.bytes; i++)
         if (payload.data[i] != item->fill)
             fail_msg("item %llu has other bytes", (unsigned long long)n);
@@ -383,11 +383,12 @@ static void test_bodies_log__a_flipped_byte_is_found(void **state)
     char name[BAO_SEGMENT_NAME_BYTES];
     bao_segment_name(payload.address / stride, name);
     liar_flip(world.liar, name, payload.address % stride + 50, 4);
-    assert_false(bao_bodies_keep(world.bodies, &payload));
+    assert_false(bao_bodies_keep(world.bodies, ID(world.last), &payload));
     uint64_t id = 0;
     uint64_t address = 0;
     assert_non_null(bao_bodies_damage(world.bodies, &id, &address));
     assert_int_equal(address, payload.address);
+    assert_int_equal(id, ID(world.last));
     end(false);
     liar_free(world.liar);
 }
