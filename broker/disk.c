@@ -4,7 +4,9 @@
 #include "broker/disk.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "broker/core/image.h"
@@ -116,7 +118,14 @@ static void move(void *context, const struct bao_log_record *record)
 
 static void damaged(void *context, const struct bao_log_report *report)
 {
-    (void)context;
+    const struct bao_disk *disk = context;
+    char place[96];
+    (void)snprintf(place,
+                   sizeof place,
+                   "%s, offset %" PRIu64,
+                   report->file,
+                   report->offset);
+    bao_core_damaged(disk->core, place);
     BAO_LOG(BAO_LOG_ERROR,
             bao_event("damaged"),
             bao_text("file", report->file),

@@ -189,6 +189,10 @@ static json_t *broker_json(const struct baozi_broker_info *info)
     (void)json_object_set_new(
         object, "durability", json_string(cli_durability(info->level)));
     (void)json_object_set_new(object, "draining", json_boolean(info->draining));
+    json_t *damages = json_array();
+    for (unsigned i = 0; i < info->damage_count; i++)
+        (void)json_array_append_new(damages, json_string(info->damages[i]));
+    (void)json_object_set_new(object, "damages", damages);
     return object;
 }
 
@@ -201,7 +205,7 @@ static void print_broker(const struct cli *cli,
     char version[CLI_SAFE_BYTES];
     char url[CLI_SAFE_BYTES];
     (void)printf("broker %s at %s, up %s%s\n"
-                 "%llu queues, %llu sessions, %s of %s used, durability %s\n\n",
+                 "%llu queues, %llu sessions, %s of %s used, durability %s\n",
                  cli_safe(version, info->version),
                  cli_safe(url, baozi_url(cli->client)),
                  bao_write_duration(uptime, sizeof uptime, info->uptime_ms),
@@ -211,6 +215,12 @@ static void print_broker(const struct cli *cli,
                  bao_write_size(used, sizeof used, info->memory_bytes),
                  bao_write_size(most, sizeof most, info->memory_bytes_max),
                  cli_durability(info->level));
+    for (unsigned i = 0; i < info->damage_count; i++)
+        (void)printf("DAMAGE on its disk: %s\n",
+                     cli_safe(version, info->damages[i]));
+    if (info->damage_count > 0)
+        (void)printf("`baozi log verify` tells whether anything needs that\n");
+    (void)putchar('\n');
 }
 
 static int print_reading(const struct cli *cli,

@@ -577,6 +577,8 @@ struct baozi_broker_info {
     uint64_t queues, sessions, memory_bytes, memory_bytes_max;
     enum baozi_durability level; /* the strongest it has */
     int draining;
+    unsigned damage_count;
+    char damages[16][96]; /* places of its log that it found damaged */
 };
 BAOZI_API enum baozi_status baozi_broker(struct baozi *client,
                                          int64_t wait_ms,

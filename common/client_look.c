@@ -8,6 +8,7 @@
 
 #include "common/client_inside.h"
 #include "common/texts.h"
+#include "common/utf8.h"
 
 #define PAGE 256u
 
@@ -545,6 +546,14 @@ static void take_broker(struct bao_engine *e,
                                            (enum baozi_durability)answer->level,
                                        .draining = answer->state == 1 ? 1 : 0};
     bao_copy_text(info->version, sizeof info->version, answer->version);
+    size_t offset = 0;
+    struct bao_span text;
+    while (bao_has(answer, BAO_BIT(ERRORS)) &&
+           info->damage_count < BAO_DAMAGES_MAX &&
+           bao_texts_next(answer->errors, &offset, &text)) {
+        char *place = info->damages[info->damage_count++];
+        bao_copy_text(place, sizeof info->damages[0], bao_text_cut(text, 95));
+    }
 }
 
 enum baozi_status baozi_broker(struct baozi *client,

@@ -29,6 +29,7 @@
 #define BAO_ERROR_BYTES_MAX       1024u
 #define BAO_TEXT_BYTES_MAX        256u /* host, program, cursor, match */
 #define BAO_JOIN_ERRORS_MAX       16u
+#define BAO_DAMAGES_MAX           16u /* that BROKER tells of */
 #define BAO_RANGES_MAX            1024u
 #define BAO_DEPTH_MAX             4u
 #define BAO_CLIENT_ID_BYTES       16u

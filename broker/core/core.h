@@ -161,6 +161,10 @@ void bao_core_log_room(struct bao_core *core,
                        uint64_t put_bytes,
                        uint64_t lease_bytes);
 
+/* A place of the log was found damaged: "FILE, offset N". BROKER tells of the
+ * first different ones. */
+void bao_core_damaged(struct bao_core *core, const char *place);
+
 /* Requests that wait; after STORAGE_FAILED, those still to be answered. */
 uint64_t bao_core_waiting(const struct bao_core *core);
 

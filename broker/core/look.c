@@ -404,6 +404,34 @@ void bao_sessions(struct bao_core *core, const struct bao_call *call)
     }
 }
 
+void bao_core_damaged(struct bao_core *core, const char *place)
+{
+    for (uint32_t i = 0; i < core->damage_count; i++) {
+        if (strcmp(core->damages[i], place) == 0) {
+            return;
+        }
+    }
+    if (core->damage_count < BAO_DAMAGES_MAX) {
+        char *text = core->damages[core->damage_count++];
+        BAO_ASSERT(strlen(place) < BAO_DAMAGE_BYTES);
+        memcpy(text, place, strlen(place) + 1);
+    }
+}
+
+static struct bao_span damages_of(struct bao_core *core)
+{
+    const size_t capacity = BAO_TEXTS_BYTES(
+        core->damage_count, core->damage_count * (size_t)BAO_DAMAGE_BYTES);
+    uint8_t *data = bao_scratch_take(core, capacity);
+    size_t used = 0;
+    for (uint32_t i = 0; i < core->damage_count; i++) {
+        enum baozi_status status = bao_texts_add(
+            data, capacity, &used, bao_span_text(core->damages[i]));
+        BAO_ASSERT(status == BAOZI_OK);
+    }
+    return bao_span_of(data, used);
+}
+
 void bao_broker(struct bao_core *core, const struct bao_call *call)
 {
     struct bao_operation *op = bao_reply(
@@ -422,4 +450,7 @@ void bao_broker(struct bao_core *core, const struct bao_call *call)
                 20);
     BAO_SET(op, LEVEL, level, (uint64_t)core->config.level);
     BAO_SET(op, STATE, state, core->draining ? 1 : 0);
+    if (core->damage_count > 0) {
+        BAO_SET(op, ERRORS, errors, damages_of(core));
+    }
 }

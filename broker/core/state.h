@@ -49,6 +49,8 @@ enum bao_ending {
     BAO_ENDINGS
 };
 
+#define BAO_DAMAGE_BYTES 96u /* a place of the log, as a text */
+
 /* The first errors of a scope, for those who join. */
 struct bao_errors {
     uint32_t count;
@@ -475,6 +477,10 @@ struct bao_core {
     struct bao_scratch scratch;
     struct bao_operation unsent; /* replies to nobody are written here */
     struct bao_effect unsent_effect;
+
+    /* Places of the log that were found damaged (volatile). */
+    uint32_t damage_count;
+    char damages[BAO_DAMAGES_MAX][BAO_DAMAGE_BYTES];
 };
 
 #endif

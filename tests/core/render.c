@@ -414,6 +414,7 @@ static void add_ok_others(struct text *text,
                  ull(operation->count),
                  ull(operation->session),
                  ull(operation->state));
+        add_errors(text, operation->errors);
         break;
     case BAO_VERB_BROWSE:
     case BAO_VERB_LIST:

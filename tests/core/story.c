@@ -383,6 +383,8 @@ static void do_broker(struct story *story, const char *words)
         const uint64_t leases =
             *end == '\0' ? UINT64_MAX : strtoull(end, NULL, 10);
         bao_core_log_room(world->core, puts, leases);
+    } else if (strncmp(words, "finds damage at ", 16) == 0) {
+        bao_core_damaged(world->core, words + 16);
     } else if (strncmp(words, "wall jumps ", 11) == 0) {
         world->config.wall_offset_us += strtoll(words + 11, NULL, 10) * 1000;
         command.kind = BAO_COMMAND_WALL_JUMPED;

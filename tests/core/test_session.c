@@ -16,6 +16,17 @@ static void test_session__hello_makes_a_session(void **state)
                "[   1] p1 broker   -> ok, queues 0, sessions 2, draining 0\n");
 }
 
+static void
+test_session__the_broker_tells_where_its_log_is_damaged(void **state)
+{
+    (void)state;
+    world_says("[   0] broker finds damage at segment-1, offset 70\n"
+               "[   1] broker finds damage at segment-1, offset 70\n"
+               "[   2] broker finds damage at segment-2, offset 8\n"
+               "[   3] p1 broker -> ok, queues 0, sessions 1, draining 0, "
+               "'segment-1, offset 70', 'segment-2, offset 8'\n");
+}
+
 static void test_session__a_session_outlives_its_connection(void **state)
 {
     (void)state;
@@ -262,6 +273,7 @@ static void test_session__dead_sessions_are_bounded(void **state)
 
 const struct core_test core_tests_session[] = {
     CORE_TEST(test_session__hello_makes_a_session, "S1.k"),
+    CORE_TEST(test_session__the_broker_tells_where_its_log_is_damaged, "S9.e"),
     CORE_TEST(test_session__a_session_outlives_its_connection, "S1.m S1.o"),
     CORE_TEST(
         test_session__a_session_may_resume_before_its_old_connection_is_noticed,

@@ -302,6 +302,7 @@ def _():
         equal(stats["broker"]["queues"], 2)
         equal(stats["broker"]["draining"], False)
         equal(stats["broker"]["durability"], "memory")
+        equal(stats["broker"]["damages"], [])
         equal(parsed(broker.cli("stats", "b", "--format", "json"))["ready"], 2)
         complains(broker.cli("stats", "c"), 1, "NOT_FOUND")
         watching = broker.start("baozi", "stats", "b", "--watch", "0.3",

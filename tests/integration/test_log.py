@@ -191,6 +191,10 @@ def _():
     wait_until(lambda: "event=damaged" in broker.stderr(), 60,
                "the damage is found")
     contains(broker.stderr(), f"file={first_segment(data)}")
+    told = json.loads(broker.cli("stats", "--format", "json").stdout)
+    equal(len(told["broker"]["damages"]), 1)
+    contains(told["broker"]["damages"][0], f"{first_segment(data)}, offset ")
+    contains(broker.cli("stats").stdout, told["broker"]["damages"][0])
     equal(broker.cli("put", "others", "more").returncode, 0, "a put")
     equal(broker.cli("get", "jobs").stdout, "A" * (4 << 20), "what is whole")
     got = broker.cli("get", "jobs", "--timeout", "5s")
