@@ -57,7 +57,7 @@ BENCH    := $(patsubst %.c,$(B)/%,$(wildcard tests/bench/bench_*.c))
 # Clients of the comparison: one for each system that can be spoken to here.
 COMPARE_ALL := $(filter-out driver stream,$(patsubst \
               tests/bench/compare/%.c,%,$(call source,tests/bench/compare)))
-COMPARE_OWN := zmq_server disk
+COMPARE_OWN := zmq_server disk many_queues
 RABBITMQ := $(shell pkg-config --exists librabbitmq 2>/dev/null && echo yes)
 COMPARE  := $(patsubst %,$(B)/tests/bench/compare/%,\
               $(filter-out $(if $(RABBITMQ),,rabbitmq),$(COMPARE_ALL)))

@@ -13,9 +13,11 @@
 #include "broker/core/core.h"
 #include "common/check.h"
 
+#ifndef MEMORY_BYTES
 #define MEMORY_BYTES ((size_t)1 << 30)
-#define BATCH_MAX    64u
-#define ITEM_BYTES   100u
+#endif
+#define BATCH_MAX  64u
+#define ITEM_BYTES 100u
 
 /* One client, or many in turn, of a core alone. */
 struct bench {

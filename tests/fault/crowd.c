@@ -4,6 +4,8 @@
  *   crowd URL COUNT mute        DEALER sockets: HELLO, then nothing
  *   crowd URL COUNT beating     DEALER sockets: HELLO, then heartbeats
  *   crowd URL COUNT library     clients of libbaozi
+ *   crowd URL COUNT waiting Q   beating, and each waits in a get of queue Q;
+ *                               Q% is Q0, Q1 and so on, one for each
  *
  * A client costs its process descriptors, so COUNT is limited by them: start
  * several crowds. When all are welcomed it prints "ready"; then it stays,
@@ -115,6 +117,26 @@ static void open_all_library(struct crowd *crowd, const char *url)
     }
 }
 
+/* Each waits for ever in a get of `queue`; of one of its own, if that ends
+ * with a percent sign. */
+static void wait_all(struct crowd *crowd, const char *queue)
+{
+    char name[64];
+    size_t bytes = strlen(queue);
+    bool own = bytes > 0 && queue[bytes - 1] == '%';
+    for (size_t i = 0; i < crowd->count; i++) {
+        struct bao_operation get = {0};
+        (void)snprintf(name, sizeof name, "%.*s", (int)(bytes - own), queue);
+        if (own)
+            (void)snprintf(name + bytes - 1, sizeof name - bytes, "%zu", i);
+        BAO_SET(&get, VERB, verb, BAO_VERB_GET);
+        BAO_SET(&get, RID, rid, 1);
+        BAO_SET(&get, QUEUE, queue, bao_span_text(name));
+        BAO_SET(&get, LIMIT, limit, 1);
+        say(crowd->sockets[i], &get);
+    }
+}
+
 /* True once stdin has ended; waits so long for it. */
 static bool is_over(uint64_t wait_ms)
 {
@@ -156,16 +178,19 @@ int main(int argc, char **argv)
     struct crowd crowd = {0};
     uint64_t count = 0;
     struct rlimit limit;
-    if (argc != 4 || !bao_read_number(argv[2], &count) || count == 0 ||
-        count > 100000) {
-        (void)fprintf(stderr, "usage: crowd URL COUNT mute|beating|library\n");
+    bool waits = argc == 5 && strcmp(argv[3], "waiting") == 0;
+    if ((argc != 4 && !waits) || !bao_read_number(argv[2], &count) ||
+        count == 0 || count > 100000) {
+        (void)fprintf(stderr,
+                      "usage: crowd URL COUNT mute|beating|library\n"
+                      "       crowd URL COUNT waiting QUEUE\n");
         return 64;
     }
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         (void)setrlimit(RLIMIT_NOFILE, &limit);
     }
-    bool beats = strcmp(argv[3], "beating") == 0;
+    bool beats = waits || strcmp(argv[3], "beating") == 0;
     bool raw = beats || strcmp(argv[3], "mute") == 0;
     crowd.count = count;
     crowd.sockets = calloc(count, sizeof *crowd.sockets);
@@ -176,6 +201,8 @@ int main(int argc, char **argv)
         open_all_raw(&crowd, argv[1]);
     else
         open_all_library(&crowd, argv[1]);
+    if (waits)
+        wait_all(&crowd, argv[4]);
     (void)printf("ready\n");
     (void)fflush(stdout);
     if (beats)

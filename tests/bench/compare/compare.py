@@ -21,6 +21,7 @@ import threading
 import time
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import delay  # noqa: E402
 import growth  # noqa: E402
 import report  # noqa: E402
 import servers  # noqa: E402
@@ -37,7 +38,7 @@ class Lane:
 
     def __init__(self, name, kind, server, client, mode="memory",
                  transports=("tcp",), durable=False, confirms=True,
-                 windows=None, syncs=True):
+                 windows=None, syncs=True, paced=False):
         self.name = name
         self.kind = kind
         self.server = server  # a class, or a function of (folder, transport)
@@ -48,6 +49,7 @@ class Lane:
         self.confirms = confirms
         self.windows = windows
         self.syncs = syncs
+        self.paced = paced  # measured only where one item follows another
 
     def there(self):
         program = getattr(self.server, "program", servers.Zmq.program)
@@ -67,6 +69,8 @@ LANES = [
          confirms=False, windows=(128, 1024)),
     Lane("zmq lock-step", "limit", zmq("lockstep"), "zmq", "lockstep", BOTH,
          windows=(1,)),
+    Lane("zmq hop", "limit", zmq("hop"), "zmq", "hop", BOTH,
+         confirms=False, windows=(128,), paced=True),
     Lane("redis lists", "rival", servers.Redis, "redis", "lists", BOTH),
     Lane("redis streams", "rival", servers.Redis, "redis", "streams", BOTH),
     Lane("gearmand", "rival", servers.Gearmand, "gearman", confirms=False),
@@ -167,7 +171,7 @@ def judge(reports, count, lane):
 
 
 def run_once(lane, case, server, folder, count):
-    """One run: its figures."""
+    """One run: its figures. A case may have "pause_us"."""
     queue = f"q{time.monotonic_ns()}"
     url = server.urls[case["transport"]]
     each = max(1, count // case["clients"])
@@ -185,11 +189,12 @@ def run_once(lane, case, server, folder, count):
             raise Broken("the queue could not be made")
         tail = [str(case["bytes"]), str(case["window"]),
                 str(case["clients"]), seen]
+        pause = [str(case["pause_us"])] if "pause_us" in case else []
         takers = [client(lane, "take", url, queue,
                          [str(i), str(count), *tail], started)
                   for i in range(case["clients"])]
         putters = [client(lane, "put", url, queue,
-                          [str(i), str(each), *tail], started)
+                          [str(i), str(each), *tail, *pause], started)
                    for i in range(case["clients"])]
         before = server.processor_s()
         reports = talk(takers + putters)
@@ -205,6 +210,7 @@ def run_once(lane, case, server, folder, count):
     end = max(one["end_us"] for one in takers + putters)
     return {"rate": count / max(1, end - begin) * 1e6,
             "server_us": used / count * 1e6,
+            "p50_us": takers[0]["p50_us"], "p99_us": takers[0]["p99_us"],
             "client_us": sum(one["processor_us"] for one in reports) / count}
 
 
@@ -263,6 +269,7 @@ def cases(full):
 def lanes_of(case, given):
     for lane in LANES:
         if lane.durable == case["durable"] and lane.there() \
+                and not lane.paced \
                 and case["transport"] in lane.transports \
                 and (lane.windows is None or case["window"] in lane.windows) \
                 and (lane.server is not servers.BaoziData or given.data) \
@@ -336,6 +343,41 @@ def measure_memory(given, folder):
     return rows
 
 
+def measure_queues(given, folder):
+    """Only where asked for: ten thousand synced declares take a minute."""
+    if given.only != "queues" and not (given.full and not given.only):
+        return []
+    rows = growth.many_queues(folder)
+    print(growth.many_queues_table(rows), flush=True)
+    return rows
+
+
+def measure_delay(given, folder):
+    """How long an item takes from the put's call to an idle consumer."""
+    def run(lane, transport, server):
+        return run_once(lane, delay.case(transport), server, folder,
+                        delay.ITEMS)
+
+    lanes = [lane for lane in LANES if lane.name in delay.SYSTEMS
+             and not lane.durable and lane.there()]
+    rows = []
+    pool = Pool(folder)
+    try:
+        for part in (delay.hops, delay.crowded):
+            try:
+                rows += part(lanes, pool, run, given)
+            except (Broken, RuntimeError, OSError,
+                    subprocess.SubprocessError) as error:
+                print(f"# delay: {error}", file=sys.stderr)
+                rows.append({"what": "delay", "error": str(error)})
+    finally:
+        pool.stop()
+    if rows:
+        print(delay.table([row for row in rows if "error" not in row]),
+              flush=True)
+    return rows
+
+
 def main():
     parser = argparse.ArgumentParser(usage=__doc__)
     parser.add_argument("--full", action="store_true",
@@ -344,7 +386,8 @@ def main():
     parser.add_argument("--seconds", type=float, default=0.25,
                         help="how long one run takes, about")
     parser.add_argument("--only", default="",
-                        help="words of the cases: memory,tcp,window=128")
+                        help="words of the cases: memory,tcp,window=128; or "
+                        "delay,hop or delay,crowd or queues")
     parser.add_argument("--systems", default="",
                         help="words of the systems to run: baozi,redis")
     parser.add_argument("--json", default="build/bench/compare.json")
@@ -357,20 +400,25 @@ def main():
         os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
     begin = time.monotonic()
     folder = tempfile.mkdtemp(prefix="baozi-compare-")
-    memory, grown, more = [], {}, []
+    memory, grown, more, delays, queues = [], {}, [], [], []
     try:
         results = measure(given, folder)
+        if not given.systems:
+            delays = measure_delay(given, folder)
+            more = [lambda top: delay.bars(
+                [row for row in delays if "error" not in row], top)]
+            queues = measure_queues(given, folder)
         if not given.only and not given.systems:
             memory = measure_memory(given, os.path.join(folder, "memory"))
             grown = growth.growth(given.full)
             print(growth.growth_table(grown), flush=True)
-            more = [lambda top: growth.memory_bars(memory, top),
-                    lambda top: growth.growth_bars(grown, top)]
+            more += [lambda top: growth.memory_bars(memory, top),
+                     lambda top: growth.growth_bars(grown, top)]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     whole = {"versions": servers.versions(), "machine": report.machine(),
              "runs": given.runs, "results": results, "memory": memory,
-             "growth_ns": grown}
+             "growth_ns": grown, "delays": delays, "queues": queues}
     with open(given.json, "w", encoding="utf-8") as file:
         json.dump(whole, file, indent=1)
     with open(given.svg, "w", encoding="utf-8") as file:
@@ -379,7 +427,8 @@ def main():
           f"{time.monotonic() - begin:.0f} s; {given.json}, {given.svg}")
     # What a rival did wrong is in its table; it is not our failure.
     return 1 if any(one["error"] for one in results
-                    if one["kind"] == "own") else 0
+                    if one["kind"] == "own") \
+        or any("error" in row for row in delays) else 0
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/time.h"
@@ -36,6 +37,10 @@ void driver_took(struct driver *driver, const uint8_t *data, size_t bytes)
         driver->altered++;
         return;
     }
+    if (item.start_us != 0) {
+        bao_histogram_record(&driver->delay,
+                             bao_time_monotonic_us() - item.start_us);
+    }
     switch (bench_seen_note(&driver->seen, &item)) {
     case BENCH_SIGHT_NEW:
         __atomic_add_fetch(&driver->file->taken, 1, __ATOMIC_RELAXED);
@@ -58,6 +63,28 @@ bool driver_all_taken(const struct driver *driver)
 }
 
 /* --- the loops --- */
+
+/* One after the other, each with the time of its put. */
+static bool put_slowly(struct driver *driver)
+{
+    static uint8_t data[ITEM_BYTES_MAX];
+    const struct timespec pause = {.tv_sec = driver->pause_us / 1000000,
+                                   .tv_nsec =
+                                       driver->pause_us % 1000000 * 1000L};
+    bool good = true;
+    for (; good && driver->sent < driver->count; driver->sent++) {
+        (void)nanosleep(&pause, NULL);
+        struct bench_item item = {.producer = driver->number,
+                                  .sequence = driver->sent,
+                                  .start_us = bao_time_monotonic_us()};
+        bench_item_write(&item, data, driver->bytes);
+        good = bench_system.put(driver, data, driver->bytes);
+        while (good && driver->confirmed <= driver->sent) {
+            good = bench_system.confirm(driver);
+        }
+    }
+    return good;
+}
 
 static bool put_all(struct driver *driver)
 {
@@ -128,14 +155,16 @@ static void report(const struct driver *driver, bool takes)
 {
     printf("{\"items\": %llu, \"confirmed\": %llu, \"doubled\": %llu, "
            "\"altered\": %llu, \"begin_us\": %llu, \"end_us\": %llu, "
-           "\"processor_us\": %llu}\n",
+           "\"processor_us\": %llu, \"p50_us\": %llu, \"p99_us\": %llu}\n",
            (unsigned long long)(takes ? driver->taken : driver->sent),
            (unsigned long long)driver->confirmed,
            (unsigned long long)driver->doubled,
            (unsigned long long)driver->altered,
            (unsigned long long)driver->begin_us,
            (unsigned long long)driver->end_us,
-           (unsigned long long)processor_us());
+           (unsigned long long)processor_us(),
+           (unsigned long long)bao_histogram_value(&driver->delay, 500),
+           (unsigned long long)bao_histogram_value(&driver->delay, 990));
     fflush(stdout);
 }
 
@@ -151,7 +180,10 @@ static int run(struct driver *driver, bool takes)
         return 1;
     }
     driver->begin_us = bao_time_monotonic_us();
-    if (!(takes ? take_all(driver) : put_all(driver))) {
+    bool (*work)(struct driver *) = takes                   ? take_all
+                                    : driver->pause_us != 0 ? put_slowly
+                                                            : put_all;
+    if (!work(driver)) {
         return 1;
     }
     report(driver, takes);
@@ -167,20 +199,22 @@ int main(int argc, char **argv)
             (struct driver){.url = argv[2], .queue = argv[3], .mode = argv[4]};
         return bench_system.make == NULL || bench_system.make(&driver) ? 0 : 1;
     }
-    if (argc != 11) {
+    if (argc != 11 && argc != 12) {
         driver_fail("make URL QUEUE MODE | put|take URL QUEUE MODE NUMBER "
-                    "COUNT BYTES WINDOW PRODUCERS SEEN");
+                    "COUNT BYTES WINDOW PRODUCERS SEEN [PAUSE_US]");
         return 64;
     }
     bool takes = strcmp(argv[1], "take") == 0;
-    driver = (struct driver){.url = argv[2],
-                             .queue = argv[3],
-                             .mode = argv[4],
-                             .number = (uint32_t)number_of(argv[5]),
-                             .count = number_of(argv[6]),
-                             .bytes = (size_t)number_of(argv[7]),
-                             .window = number_of(argv[8]),
-                             .producers = (uint32_t)number_of(argv[9])};
+    driver = (struct driver){
+        .url = argv[2],
+        .queue = argv[3],
+        .mode = argv[4],
+        .number = (uint32_t)number_of(argv[5]),
+        .count = number_of(argv[6]),
+        .bytes = (size_t)number_of(argv[7]),
+        .window = number_of(argv[8]),
+        .producers = (uint32_t)number_of(argv[9]),
+        .pause_us = argc == 12 ? (uint32_t)number_of(argv[11]) : 0};
     if (driver.bytes > ITEM_BYTES_MAX || driver.bytes < BENCH_ITEM_BYTES_MIN ||
         driver.producers == 0 || driver.window == 0) {
         driver_fail("a number is out of range");

@@ -5,11 +5,16 @@
  *     SYSTEM make URL QUEUE MODE
  *     SYSTEM put  URL QUEUE MODE NUMBER COUNT BYTES WINDOW PRODUCERS SEEN
  *     SYSTEM take URL QUEUE MODE NUMBER COUNT BYTES WINDOW PRODUCERS SEEN
+ *     SYSTEM put  ... SEEN PAUSE_US
  *
  * COUNT is what one producer puts, and what all consumers take together. SEEN
  * is a file of zeros that all consumers map: how many were taken, and one bit
  * for each item. A process says "ready", waits for a line, works, and prints
  * one JSON object.
+ *
+ * With PAUSE_US a producer puts one item, waits for its confirmation and then
+ * so long, and each item tells when its put was called: how long it took to
+ * the consumer's hands is in the consumer's object.
  *
  * The work: every put is confirmed, every item comes to one consumer, and
  * each is settled by itself; at most WINDOW puts are unconfirmed, and at most
@@ -23,6 +28,7 @@
 #include <stdint.h>
 
 #include "cli/bench_item.h"
+#include "common/histogram.h"
 
 #define ITEM_BYTES_MAX (64u * 1024u)
 /* A consumer that is given nothing for so long looks whether all is taken. It
@@ -38,13 +44,15 @@ struct driver {
     size_t bytes;
     uint64_t window;
     uint32_t producers;
-    void *system; /* the system's own memory */
+    uint32_t pause_us; /* producer: after each item; 0: none */
+    void *system;      /* the system's own memory */
 
     uint64_t sent;      /* producer */
     uint64_t confirmed; /* producer: puts; consumer: settles */
     uint64_t taken;     /* consumer */
     uint64_t doubled, altered;
-    uint64_t begin_us, end_us; /* to the last confirmation */
+    uint64_t begin_us, end_us;  /* to the last confirmation */
+    struct bao_histogram delay; /* consumer, us: from the put's call */
     struct seen_file {
         uint64_t taken; /* by all consumers */
         uint64_t bits[];

@@ -8,6 +8,7 @@ import servers
 
 COUNT = {False: 200000, True: 1000000}  # items, by --full
 BYTES = 100
+QUEUES, EACH = 10000, 100
 
 
 def queued_bytes(lane, pool, count):
@@ -53,6 +54,37 @@ def memory_table(rows):
         mark = {"own": " <", "limit": " |", "rival": ""}[row["kind"]]
         lines.append(f"  {row['system'] + mark:<26} {found}")
     return "\n".join(lines)
+
+
+def many_queues(folder):
+    """Rows of bytes an item with many queues of few items, by what the
+    broker keeps them in; single puts, each to another queue."""
+    rows = []
+    for name, server in (("in memory", servers.Baozi),
+                         ("on disk", servers.BaoziData)):
+        broker = server(os.path.join(folder, f"queues {name}")).start()
+        try:
+            before = broker.resident_bytes()
+            done = subprocess.run(
+                [servers.driver("many_queues"), broker.urls["ipc"],
+                 str(QUEUES), str(EACH)], stdout=subprocess.PIPE, timeout=300,
+                check=True)
+            if int(done.stdout) != QUEUES * EACH:
+                raise RuntimeError(f"{done.stdout} items were confirmed")
+            rows.append({"kept": name, "bytes_an_item":
+                         (broker.resident_bytes() - before)
+                         / (QUEUES * EACH)})
+        finally:
+            broker.stop()
+    return rows
+
+
+def many_queues_table(rows):
+    return "\n".join(
+        ["", f"memory of an item of {BYTES} bytes, {report.grouped(QUEUES)} "
+         f"queues of {EACH}, one put each"] +
+        [f"  {'baozi, ' + row['kept']:<26} {row['bytes_an_item']:>11,.0f}"
+         for row in rows])
 
 
 def growth(full):

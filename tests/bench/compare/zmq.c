@@ -4,6 +4,7 @@
  * broker    the work through a broker that does nothing else
  * forward   the same frames through PULL and PUSH: no answers at all
  * lockstep  a round trip for each put, and one for each item taken
+ * hop       DEALER to ROUTER to the one consumer's DEALER: no answers
  *
  * Batches are what is at hand, at most half the window in one frame, so that
  * two are on their way.
@@ -19,7 +20,7 @@
 
 static void *context;
 static void *wire;
-static enum { BROKER, FORWARD, LOCKSTEP } mode;
+static enum { BROKER, FORWARD, LOCKSTEP, HOP } mode;
 static uint32_t numbers[FRAME_NUMBERS_MAX];
 static uint32_t kept; /* numbers behind the first two */
 static uint8_t bodies[FRAME_NUMBERS_MAX * 1024u];
@@ -31,7 +32,13 @@ static bool fails(const char *what)
     return driver_fail("%s: %s", what, zmq_strerror(errno));
 }
 
-static bool start(struct driver *driver, bool takes)
+/* Nothing is answered. */
+static bool is_one_way(void)
+{
+    return mode == FORWARD || mode == HOP;
+}
+
+static bool connect_to(struct driver *driver, bool takes)
 {
     const int none = 0;
     const int some = 64;
@@ -39,12 +46,13 @@ static bool start(struct driver *driver, bool takes)
     int kind = takes ? ZMQ_PULL : ZMQ_PUSH;
     mode = strcmp(driver->mode, "forward") == 0    ? FORWARD
            : strcmp(driver->mode, "lockstep") == 0 ? LOCKSTEP
+           : strcmp(driver->mode, "hop") == 0      ? HOP
                                                    : BROKER;
     if (driver->window > 1024 || driver->bytes > 1024) {
         return driver_fail("a number is out of range");
     }
     wire = zmq_socket(context, mode == FORWARD ? kind : ZMQ_DEALER);
-    if (mode != FORWARD) {
+    if (!is_one_way()) {
         zmq_setsockopt(wire, ZMQ_LINGER, &none, sizeof none);
     }
     zmq_setsockopt(wire, ZMQ_SNDHWM, &some, sizeof some);
@@ -96,7 +104,7 @@ static bool send_kept(struct driver *driver)
     if (count == 0) {
         return true;
     }
-    if (mode == FORWARD) {
+    if (is_one_way()) {
         driver_confirmed(driver, count);
     }
     return send_numbers(FRAME_PUT, count);
@@ -158,7 +166,7 @@ static bool confirm(struct driver *driver)
     if (!send_kept(driver)) {
         return false;
     }
-    if (mode == FORWARD) {
+    if (is_one_way()) {
         if (driver->confirmed == driver->count) {
             zmq_close(wire); /* all of it leaves before we do */
             zmq_ctx_term(context);
@@ -174,6 +182,20 @@ static bool confirm(struct driver *driver)
     return true;
 }
 
+/* --- open --- */
+
+/* The consumer of a hop is known to the server before any item is. */
+static bool start(struct driver *driver, bool takes)
+{
+    const uint32_t *head;
+    const uint8_t *body;
+    uint32_t count;
+    return connect_to(driver, takes) && (mode != HOP || !takes ||
+                                         (send_numbers(FRAME_CREDIT, 0) &&
+                                          receive(-1, &head, &count, &body)) ||
+                                         fails("the greeting"));
+}
+
 /* --- take --- */
 
 static void take_items(struct driver *driver,
@@ -181,7 +203,7 @@ static void take_items(struct driver *driver,
                        uint32_t count,
                        const uint8_t *body)
 {
-    uint32_t each = mode == FORWARD ? 1 : 2;
+    uint32_t each = is_one_way() ? 1 : 2;
     for (uint32_t i = 0; i < head[1] && 2 + each * i < count; i++) {
         uint32_t bytes = head[2 + each * i + each - 1];
         driver_took(driver, body, bytes);
@@ -229,7 +251,7 @@ static bool take(struct driver *driver)
         return true;
     }
     do {
-        if (mode == FORWARD) {
+        if (is_one_way()) {
             take_items(driver, head, count, body);
             driver_confirmed(driver, head[1]);
         } else if (head[0] == FRAME_OK) {

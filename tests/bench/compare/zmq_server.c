@@ -5,6 +5,7 @@
  *     zmq_server broker URL        see zmq_frames.h
  *     zmq_server forward URL URL   PULL to PUSH
  *     zmq_server lockstep URL      answers each message at once
+ *     zmq_server hop URL           from all others to who sent a CREDIT last
  *
  * It says "ready" when it listens, and runs until it is killed.
  */
@@ -240,6 +241,38 @@ static void run_lockstep(void)
     run_forward(router, router);
 }
 
+/* What comes from others goes on to the one consumer as it is. */
+static void run_hop(void)
+{
+    static struct peer consumer;
+    say_ready();
+    for (;;) {
+        zmq_msg_t frames[3];
+        int count = 0;
+        do {
+            zmq_msg_init(&frames[count]);
+            if (zmq_msg_recv(&frames[count], router, 0) < 0) {
+                fail("receive");
+            }
+        } while (zmq_msg_more(&frames[count++]) != 0 && count < 3);
+        const uint32_t *numbers = zmq_msg_data(&frames[1]);
+        if (numbers[0] == FRAME_CREDIT) {
+            consumer.id_bytes = zmq_msg_size(&frames[0]);
+            memcpy(consumer.id, zmq_msg_data(&frames[0]), consumer.id_bytes);
+            send_to(&consumer, numbers, 2, NULL, 0); /* it is known */
+        } else if (zmq_send(
+                       router, consumer.id, consumer.id_bytes, ZMQ_SNDMORE) <
+                       0 ||
+                   zmq_msg_send(&frames[1], router, ZMQ_SNDMORE) < 0 ||
+                   zmq_msg_send(&frames[2], router, 0) < 0) {
+            fail("send");
+        }
+        for (int i = 0; i < count; i++) {
+            zmq_msg_close(&frames[i]);
+        }
+    }
+}
+
 int main(int argc, char **argv)
 {
     void *context = zmq_ctx_new();
@@ -249,12 +282,16 @@ int main(int argc, char **argv)
         run_forward(in, listen_on(context, ZMQ_PUSH, argv[3]));
     }
     if (argc != 3) {
-        fprintf(stderr, "zmq_server: broker|lockstep URL, forward URL URL\n");
+        fprintf(stderr,
+                "zmq_server: broker|lockstep|hop URL, forward URL URL\n");
         return 64;
     }
     router = listen_on(context, ZMQ_ROUTER, argv[2]);
     if (strcmp(argv[1], "broker") == 0) {
         run_broker();
+    }
+    if (strcmp(argv[1], "hop") == 0) {
+        run_hop();
     }
     run_lockstep();
     return 0;
