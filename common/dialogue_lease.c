@@ -151,7 +151,7 @@ void bao_dialogue_settled(struct bao_dialogue *d, uint64_t id)
 
 size_t bao_dialogue_held(const struct bao_dialogue *d)
 {
-    return d->leases.count;
+    return bao_map_count(&d->leases);
 }
 
 void bao_dialogue_give_back(struct bao_dialogue *d,
