@@ -74,16 +74,30 @@ static bool is_atomic(const struct bao_request *request)
            (request->operation.flags & BAO_FLAG_ATOMIC) != 0;
 }
 
+/* What else a put or a settle may bring, but for its body and priority. */
+#define OPTIONS                                                     \
+    (BAO_BIT(DELAY_MS) | BAO_BIT(NOT_BEFORE_MS) | BAO_BIT(TTL_MS) | \
+     BAO_BIT(FLAGS) | BAO_BIT(GROUP) | BAO_BIT(ERROR))
+
 static bool same_options(const struct bao_operation *a,
                          const struct bao_operation *b)
 {
-    return bao_span_equal(a->queue, b->queue) && a->delay_ms == b->delay_ms &&
-           a->not_before_ms == b->not_before_ms && a->ttl_ms == b->ttl_ms &&
-           a->flags == b->flags && bao_span_equal(a->group, b->group) &&
+    return a->delay_ms == b->delay_ms && a->not_before_ms == b->not_before_ms &&
+           a->ttl_ms == b->ttl_ms && a->flags == b->flags &&
+           bao_span_equal(a->group, b->group) &&
            bao_span_equal(a->error, b->error);
 }
 
-/* True if `next` may stand in the operation that `first` begins. */
+/* True if others may stand in the operation that `first` begins. */
+static bool may_lead(const struct bao_request *first)
+{
+    const struct bao_operation *op = &first->operation;
+    return bao_is_batch(first) && !is_atomic(first) &&
+           !bao_has(op, BAO_BIT(DEDUP_KEY)) &&
+           !bao_has(op, BAO_BIT(FAIRNESS_KEY)) && first->letter_count <= 1;
+}
+
+/* True if `next` may stand in the operation that `first` leads. */
 static bool may_merge(const struct bao_request *first,
                       const struct bao_request *last,
                       const struct bao_request *next)
@@ -91,15 +105,13 @@ static bool may_merge(const struct bao_request *first,
     const struct bao_operation *a = &first->operation;
     const struct bao_operation *b = &next->operation;
     uint64_t free_keys = BAO_BIT(PRIORITY);
-    return a->verb == b->verb && bao_is_batch(first) && !is_atomic(first) &&
-           !is_atomic(next) && first->until_us == next->until_us &&
+    return a->verb == b->verb && first->until_us == next->until_us &&
            (a->present & ~free_keys) == (b->present & ~free_keys) &&
-           !bao_has(a, BAO_BIT(DEDUP_KEY)) &&
-           !bao_has(a, BAO_BIT(FAIRNESS_KEY)) && first->letter_count <= 1 &&
            first->letter_count == next->letter_count &&
            first->own == next->own &&
            (next->rid == 0 ? last->rid == 0 : next->rid == last->rid + 1) &&
-           same_options(a, b);
+           bao_span_equal(a->queue, b->queue) &&
+           ((a->present & OPTIONS) == 0 || same_options(a, b));
 }
 
 /* What a run of requests would add to the message. */
@@ -118,25 +130,31 @@ static bool run_takes(const struct bao_dialogue *d,
                       struct bao_run *run,
                       const struct bao_request *request)
 {
-    struct bao_run with = *run;
+    uint64_t bytes = run->bytes;
+    uint32_t small_bytes = run->small_bytes;
+    uint32_t big_count = run->big_count;
+    uint32_t big_bytes = run->big_bytes;
     for (uint32_t i = 0; i < request->letter_count; i++) {
-        uint32_t bytes = bao_letter_bytes(&request->letters[i]);
-        with.bytes += bytes;
-        if (bytes >= BAO_BIG_BYTES) {
-            with.big_count++;
-            with.big_bytes += bytes;
+        uint32_t one_bytes = bao_letter_bytes(&request->letters[i]);
+        bytes += one_bytes;
+        if (one_bytes >= BAO_BIG_BYTES) {
+            big_count++;
+            big_bytes += one_bytes;
         } else {
-            with.small_bytes += bytes;
+            small_bytes += one_bytes;
         }
     }
-    with.count++;
     bool empty = d->small_bytes == 0 && d->big_count == 0 && run->count == 0;
-    if (!empty && (d->small_bytes + with.small_bytes > BAO_BATCH_BYTES ||
-                   d->big_count + with.big_count > BAO_PARTS_MAX - 2 ||
-                   d->big_bytes + with.big_bytes > BAO_BATCH_BIG_BYTES)) {
+    if (!empty && (d->small_bytes + small_bytes > BAO_BATCH_BYTES ||
+                   d->big_count + big_count > BAO_PARTS_MAX - 2 ||
+                   d->big_bytes + big_bytes > BAO_BATCH_BIG_BYTES)) {
         return false;
     }
-    *run = with;
+    run->bytes = bytes;
+    run->small_bytes = small_bytes;
+    run->big_count = big_count;
+    run->big_bytes = big_bytes;
+    run->count++;
     return true;
 }
 
@@ -155,20 +173,22 @@ static struct bao_run measure_run(const struct bao_dialogue *d,
     if (list == &d->batch) {
         most = d->batch_end - d->batch_sent;
     }
+    if (!may_lead(first)) {
+        most = 1;
+    }
     while (link != NULL && run.count < most) {
         const struct bao_request *request =
             BAO_OF(link, struct bao_request, link);
-        struct bao_run before = run;
         if (run.count > 0 && !may_merge(first, last, request)) {
             break;
         }
+        struct bao_run before = run;
         if (!run_takes(d, &run, request)) {
             break;
         }
         if (is_put && run.bytes > credit) {
             if (before.count > 0) {
-                run = before;
-                break;
+                return before;
             }
             BAO_MARK("a put beyond the credit goes without its body");
             run.without_bodies = true;
