@@ -270,6 +270,20 @@ void bao_unlock(struct bao_engine *e)
     }
 }
 
+/* The pin ends under the lock, where a plain number will do. Who closes takes
+ * the lock after us before it frees anything. */
+void bao_leave(struct bao_engine *e)
+{
+    bao_call_back(e);
+    e->left++;
+    (void)pthread_mutex_unlock(&e->lock);
+}
+
+bool bao_is_alone(const struct bao_engine *e)
+{
+    return atomic_load(&e->users) == e->left;
+}
+
 /* --- open --------------------------------------------------------------- */
 
 static enum baozi_status choose_url(const char *given, char *url, size_t bytes)
@@ -400,7 +414,7 @@ static enum baozi_status say_goodbye(struct bao_engine *e)
     bool needed = bao_dialogue_session(e->dialogue) != 0 || e->async_count > 0;
     bao_pump(e);
     while (needed && !bye.done && bao_time_monotonic_us() < until_us) {
-        bool alone = atomic_load(&e->users) == 0;
+        bool alone = bao_is_alone(e);
         if (alone && e->async_count == 0 && !said) {
             said = true;
             bao_dialogue_submit(
@@ -428,7 +442,7 @@ static void end_async(struct bao_engine *e)
                           BAOZI_CONNECTION_LOST,
                           "the client was closed before it was confirmed");
     bao_call_back(e);
-    while (e->calling_back || atomic_load(&e->users) > 0) {
+    while (e->calling_back || !bao_is_alone(e)) {
         (void)pthread_mutex_unlock(&e->lock);
         (void)nanosleep(&look_again, NULL);
         (void)pthread_mutex_lock(&e->lock);

@@ -36,18 +36,41 @@ static void answered(struct bao_engine *e,
 
 static const struct bao_owner async_owner = {.answered = answered};
 
+/* Makes it as good as new. An operation is large, and nearly all of it is as
+ * it was: only what was set is taken back, unless that is much. */
+static void make_blank(struct bao_async *async)
+{
+    const uint64_t usual =
+        BAO_BIT(VERB) | BAO_BIT(QUEUE) | BAO_BIT(IDS) | BAO_BIT(TOKENS);
+    struct bao_operation *op = &async->request.operation;
+    size_t kept_bytes = 0;
+    if ((op->present & ~usual) == 0) {
+        kept_bytes = offsetof(struct bao_async, request) +
+                     offsetof(struct bao_request, operation) + sizeof *op;
+        op->present = 0;
+        op->verb = 0;
+        op->queue = (struct bao_span){0};
+        op->ids = (struct bao_span){0};
+        op->tokens = (struct bao_span){0};
+    }
+    bao_clear((uint8_t *)async + kept_bytes, sizeof *async - kept_bytes);
+}
+
 struct bao_async *
 bao_async_make(struct bao_engine *e, uint64_t verb, size_t bytes)
 {
     bool small = sizeof(struct bao_async) + bytes <= BAO_ASYNC_BYTES;
     struct bao_link *spare = small ? bao_list_pop(&e->spares) : NULL;
-    struct bao_async *async =
-        spare != NULL ? BAO_OF(spare, struct bao_async, link)
-                      : malloc(small ? BAO_ASYNC_BYTES : sizeof *async + bytes);
-    if (async == NULL) {
-        return NULL;
+    struct bao_async *async;
+    if (spare != NULL) {
+        async = BAO_OF(spare, struct bao_async, link); /* it is blank */
+    } else {
+        async = malloc(small ? BAO_ASYNC_BYTES : sizeof *async + bytes);
+        if (async == NULL) {
+            return NULL;
+        }
+        bao_clear(async, sizeof *async);
     }
-    memset(async, 0, sizeof *async);
     async->small = small;
     /* Owners are only read; the pointer is the caller's to define. */
     async->request.owner = &async_owner;
@@ -59,6 +82,7 @@ bao_async_make(struct bao_engine *e, uint64_t verb, size_t bytes)
 void bao_async_free(struct bao_engine *e, struct bao_async *async)
 {
     if (async->small && e->spares.count < BAO_ASYNC_SPARES) {
+        make_blank(async);
         bao_list_push_front(&e->spares, &async->link); /* it is warm */
     } else {
         free(async);
@@ -86,6 +110,10 @@ void bao_async_submit(struct bao_engine *e, struct bao_async *async)
         is_put && e->gather_count > 0 && bao_dialogue_is_open(e->dialogue)
             ? e->pumped_us
             : bao_time_monotonic_us();
+    if (!is_put) {
+        e->settled_us = now_us;
+        e->settled = e->activity;
+    }
     bao_dialogue_submit(e->dialogue, now_us, &async->request);
     bao_pump_soon(e, now_us);
 }

@@ -193,7 +193,7 @@ enum baozi_status bao_wait_for(struct bao_engine *e,
     uint64_t ask_us = ask_at(e);
     bao_list_push(&e->watchers, &waiter.watch);
     bao_dialogue_press(e->dialogue);
-    bao_pump(e);
+    bao_push(e, start_us); /* what came is read by who sleeps on the socket */
     while (status == BAOZI_OK && !is_ready(e, thing)) {
         status = wait_ends(e, start_us, until_us);
         if (status != BAOZI_OK) {

@@ -183,7 +183,10 @@ struct bao_engine {
     struct bao_list waiters;  /* sleep without the socket */
     struct bao_list watchers; /* look at conditions of their own */
     uint64_t activity;        /* grows with every call */
-    atomic_size_t users;      /* pins: threads inside a call */
+    uint64_t settled_us;      /* when the last settle was given to us, */
+    uint64_t settled;         /* and `activity` then */
+    atomic_size_t users;      /* pins that were taken and not let go, */
+    size_t left;              /* and of these were let go by bao_leave() */
     bool closing;
 
     pthread_t background;
@@ -215,6 +218,10 @@ struct bao_engine *bao_enter(struct baozi *client, enum baozi_status *status);
 /* Leaves the lock, after the callbacks that are due; the engine stays pinned.
  * NULL is allowed, as in bao_unpin(). */
 void bao_unlock(struct bao_engine *engine);
+/* Leaves the lock as bao_unlock() does, and the call: the pin is gone too. */
+void bao_leave(struct bao_engine *engine);
+/* Nobody is inside a call. The lock is held. */
+bool bao_is_alone(const struct bao_engine *engine);
 /* A pinned engine is not freed: baozi_close() waits. bao_enter() pins. NULL if
  * this process has none. */
 struct bao_engine *bao_pin(const struct baozi *client);
@@ -233,6 +240,8 @@ void bao_pump_soon(struct bao_engine *engine, uint64_t now_us);
 /* Of a caller that puts or settles many: the next `count` may wait for each
  * other, but not long. */
 void bao_gather(struct bao_engine *engine, size_t count, uint64_t now_us);
+/* They still do; and nothing that came waits to be looked at. */
+bool bao_gathers(const struct bao_engine *engine, uint64_t now_us);
 /* Whoever sleeps on the socket does not sleep past the dialogue's deadline. */
 void bao_mind_deadline(struct bao_engine *engine);
 /* Sleeps once, until something may have changed or until_us. The lock is held

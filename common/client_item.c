@@ -25,7 +25,7 @@ struct bao_holder *bao_holder_make(struct baozi *client,
     if (holder == NULL) {
         return NULL;
     }
-    memset(holder, 0, sizeof *holder);
+    bao_clear(holder, sizeof *holder);
     holder->small = small;
     holder->lease.id = item->id;
     holder->lease.token = item->token;

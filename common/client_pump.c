@@ -261,12 +261,16 @@ static void mind_held(struct bao_engine *e)
     }
 }
 
+bool bao_gathers(const struct bao_engine *e, uint64_t now_us)
+{
+    return !e->dirty && e->gather_count > 0 && now_us < e->gather_us;
+}
+
 void bao_pump_soon(struct bao_engine *e, uint64_t now_us)
 {
-    bool gathers = e->gather_count > 0 && now_us < e->gather_us;
     if (e->dirty) {
         bao_pump(e);
-    } else if (gathers) {
+    } else if (bao_gathers(e, now_us)) {
         if (!e->held && bao_dialogue_has_next(e->dialogue)) {
             mind_held(e);
         }

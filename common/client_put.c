@@ -383,14 +383,16 @@ static enum baozi_status submit_put(struct baozi *client,
             status = BAOZI_NO_MEMORY;
         }
     }
+    if (status == BAOZI_OK) {
+        bao_leave(e);
+        return status;
+    }
     bao_unlock(e);
     if (status == BAOZI_TIMEOUT) {
         status = BAOZI_FULL;
         detail = "the window of unconfirmed puts";
     }
-    if (status != BAOZI_OK) {
-        (void)bao_note(client, status, "put", parcel->queue, detail);
-    }
+    (void)bao_note(client, status, "put", parcel->queue, detail);
     bao_unpin(e);
     return status;
 }

@@ -152,11 +152,12 @@ enum baozi_status baozi_done_async(struct baozi *client,
     if (is_open) {
         status = submit_done(e, holder);
     }
-    bao_unlock(e);
-    bao_unpin(e);
     if (is_open && status == BAOZI_OK) {
+        bao_leave(e);
         return status;
     }
+    bao_unlock(e);
+    bao_unpin(e);
     end_hold(client, holder);
     return bao_note(client,
                     status,

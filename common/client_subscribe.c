@@ -182,17 +182,30 @@ static size_t gather_count(const struct baozi_subscription *subscription)
     return here < half ? here : half;
 }
 
+/* The time, or a time a little ago: whoever settles one item and asks for the
+ * next does so at once, as a rule. If not, nothing is worse than that a lease
+ * is renewed and a message sent sooner than need be. */
+static uint64_t now_or_settled_us(const struct bao_engine *e)
+{
+    if (e->settled + 1 != e->activity) {
+        return bao_time_monotonic_us();
+    }
+    return e->settled_us > e->pumped_us ? e->settled_us : e->pumped_us;
+}
+
 /* The first item is the caller's, if there is one. */
 static void hand_over(struct bao_engine *e,
                       struct baozi_subscription *subscription,
+                      uint64_t now_us,
                       struct baozi_item *item)
 {
     struct bao_waiter waiter = {0};
     struct bao_link *link = bao_list_pop(&subscription->items);
     if (link != NULL) {
         struct bao_holder *holder = BAO_OF(link, struct bao_holder, link);
-        uint64_t now_us = bao_time_monotonic_us();
-        bao_pump_soon(e, now_us);
+        if (!bao_gathers(e, now_us)) {
+            bao_pump_soon(e, now_us);
+        }
         bao_dialogue_started(e->dialogue, now_us, &holder->lease);
         if (e->gather_count == 0 && subscription->items.count > 0) {
             bao_gather(e, gather_count(subscription), now_us);
@@ -222,22 +235,24 @@ enum baozi_status baozi_next(struct baozi_subscription *subscription,
         return bao_note(client, status, "get", queue, "");
     }
     if (has_next(e, subscription)) {
-        hand_over(e, subscription, item);
+        hand_over(e, subscription, now_or_settled_us(e), item);
     } else {
         status = bao_wait_for(e, has_next, subscription, wait_ms);
         status = status == BAOZI_TIMEOUT ? BAOZI_EMPTY : status;
         if (status == BAOZI_OK) {
-            hand_over(e, subscription, item);
+            hand_over(e, subscription, bao_time_monotonic_us(), item);
         }
     }
     if (status == BAOZI_OK && item->hidden == NULL) {
         status = subscription->status;
         memcpy(detail, subscription->detail, sizeof detail);
     }
-    bao_unlock(e);
-    if (status != BAOZI_OK) {
-        (void)bao_note(client, status, "get", queue, detail);
+    if (status == BAOZI_OK) {
+        bao_leave(e);
+        return status;
     }
+    bao_unlock(e);
+    (void)bao_note(client, status, "get", queue, detail);
     bao_unpin(e);
     return status;
 }

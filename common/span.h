@@ -35,6 +35,15 @@ static inline bool bao_span_equal(struct bao_span a, struct bao_span b)
            (a.bytes == 0 || memcmp(a.data, b.data, a.bytes) == 0);
 }
 
+/* Zeros where the compiler knows their number: some hundred bytes are
+ * cleared quicker by the library than by the instruction that it would take
+ * (rep stos), which is slow to start. */
+static inline void bao_clear(void *data, size_t bytes)
+{
+    __asm__("" : "+r"(bytes));
+    memset(data, 0, bytes);
+}
+
 static inline uint32_t bao_load32(const uint8_t *at)
 {
     return (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 |
