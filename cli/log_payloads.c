@@ -187,6 +187,8 @@ static bool write_one(const struct log_payloads *found,
 {
     struct log_payloads look = *found;
     const struct bao_span bytes = bytes_of(&look, payload);
+    if (bytes.data == NULL)
+        return false; /* only what was read is in the list */
     const struct log_damage damage = log_payload_damage(found, payload);
     return fprintf(list,
                    "%s offset=%" PRIu64 " bytes=%" PRIu32 " queue=%" PRIu64
