@@ -148,10 +148,12 @@ static void note_listed(struct log_folder *folder)
                 continue;
             segment->listed = true;
             segment->seal = *seal;
-            segment->has_head =
-                segment->has_head &&
-                segment->head.directory == folder->manifest.directory;
         }
+    }
+    for (size_t k = 0; k < folder->count && folder->has_manifest; k++) {
+        struct log_segment *segment = &folder->segments[k];
+        segment->has_head = segment->has_head && segment->head.directory ==
+                                                     folder->manifest.directory;
     }
 }
 
@@ -279,6 +281,32 @@ log_checkpoint_newest(const struct log_folder *folder)
     return NULL;
 }
 
+uint64_t log_replay_lsn(const struct log_folder *folder)
+{
+    const struct bao_manifest_checkpoint *newest =
+        log_checkpoint_newest(folder);
+    return newest == NULL ? 1 : newest->replay_lsn;
+}
+
+bool log_order_is_whole(const struct log_folder *folder,
+                        struct log_damage *damage)
+{
+    const struct bao_manifest *manifest = &folder->manifest;
+    uint64_t lsn = log_replay_lsn(folder);
+    *damage = (struct log_damage){.why = "records are missing"};
+    for (uint32_t i = 0; i < manifest->segment_count; i++) {
+        const struct bao_manifest_segment *seal = &manifest->segments[i];
+        if (seal->last_lsn < lsn || seal->last_lsn < seal->first_lsn)
+            continue;
+        bao_segment_name(seal->number, damage->file);
+        damage->lsn = lsn;
+        if (seal->first_lsn > lsn)
+            return false;
+        lsn = seal->last_lsn + 1;
+    }
+    return true;
+}
+
 /* --- damage --- */
 
 bool log_damage_is_unread(const struct log_damage *damage, uint64_t replay_lsn)
@@ -338,6 +366,13 @@ static void tell_damage(struct log_walk *walk,
         bao_record_decode(segment->bytes.data + scan->offset, &head) &&
         head.lsn == scan->lsn)
         damage.queue = head.queue;
+    walk->damage(walk->context, &damage);
+}
+
+static void tell_missing(struct log_walk *walk, uint64_t number, uint64_t lsn)
+{
+    struct log_damage damage = {.lsn = lsn, .why = "the segment is not there"};
+    bao_segment_name(number, damage.file);
     walk->damage(walk->context, &damage);
 }
 
@@ -430,16 +465,21 @@ static void walk_tail(const struct log_folder *folder,
 {
     struct bao_record_head head = {0};
     const char *why = "the segment is not there";
-    bool good = i < folder->count && folder->segments[i].has_head;
-    if (i >= folder->count)
+    if (i >= folder->count) {
+        if (folder->manifest.durable_lsn > scan->whole_lsn)
+            tell_missing(walk, folder->manifest.tail_first, scan->lsn);
         return;
+    }
+    const uint64_t from = folder->segments[i].listed
+                              ? folder->segments[i].seal.bytes
+                              : BAO_SEGMENT_HEAD_BYTES;
+    bool good =
+        folder->segments[i].has_head && from <= folder->segments[i].bytes.bytes;
     if (good)
         bao_scan_enter(scan,
                        folder->segments[i].bytes,
                        folder->segments[i].head.salt,
-                       folder->segments[i].listed
-                           ? folder->segments[i].seal.bytes
-                           : BAO_SEGMENT_HEAD_BYTES);
+                       from);
     while (good && step(walk, &folder->segments[i], scan, &head, &why)) {
         if (head.kind != BAO_RECORD_SEAL)
             continue;
@@ -459,7 +499,12 @@ static void walk_tail(const struct log_folder *folder,
     if (durable > walk->durable_lsn)
         walk->durable_lsn = durable;
     bool led = !good && head.kind == BAO_RECORD_SEAL;
-    if (durable > scan->whole_lsn || led)
+    /* A prepared file never shrinks by itself. */
+    bool is_cut = good && folder->segments[i].bytes.bytes <
+                              folder->segments[i].head.bytes;
+    if (is_cut)
+        why = "the segment is cut";
+    if (durable > scan->whole_lsn || led || is_cut)
         tell_damage(walk, &folder->segments[i], scan, 0, why);
 }
 
@@ -477,10 +522,7 @@ void log_folder_walk(const struct log_folder *folder, struct log_walk *walk)
                 segment = &folder->segments[k];
         }
         if (segment == NULL) {
-            struct log_damage damage = {.lsn = seal->first_lsn,
-                                        .why = "the segment is not there"};
-            bao_segment_name(seal->number, damage.file);
-            walk->damage(walk->context, &damage);
+            tell_missing(walk, seal->number, seal->first_lsn);
             bao_scan_begin(&scan, seal->last_lsn + 1);
             continue;
         }

@@ -85,6 +85,13 @@ bool log_checkpoint_check(const struct log_folder *folder,
 const struct bao_manifest_checkpoint *
 log_checkpoint_newest(const struct log_folder *folder);
 
+/* Where a start begins to read. */
+uint64_t log_replay_lsn(const struct log_folder *folder);
+/* True if the listed segments have all records from there on; a start refuses
+ * else. */
+bool log_order_is_whole(const struct log_folder *folder,
+                        struct log_damage *damage);
+
 /* What a walk sees and finds. */
 struct log_walk {
     void *context;

@@ -87,13 +87,12 @@ static void check_checkpoints(const struct log_folder *folder,
         else
             note(verdict, &damage);
     }
-    if (good > 0)
-        verdict->replay_lsn = log_checkpoint_newest(folder)->replay_lsn;
-    if (manifest->checkpoint_count > 0 && good == 0) {
-        damage.harmless = false;
-        damage.why = "no checkpoint is whole";
-        note(verdict, &damage);
-    }
+    verdict->replay_lsn = log_replay_lsn(folder);
+    if (log_order_is_whole(folder, &damage))
+        return;
+    if (manifest->checkpoint_count > 0 && good == 0)
+        damage.why = "no checkpoint is whole, and older records went";
+    note(verdict, &damage);
 }
 
 /* What items need, and a start does not read. */

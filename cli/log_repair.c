@@ -62,6 +62,7 @@ struct repair {
     bool found;
     struct log_payloads payloads; /* damaged, and not behind the cut */
     bool rebuilt;                 /* there was no manifest */
+    bool unordered;               /* records are missing before its end */
     uint64_t replay_lsn;          /* of the checkpoint that will be used */
     struct bao_manifest next;
     char aside[LOG_ASIDE_BYTES]; /* name of the quarantine */
@@ -495,14 +496,14 @@ static void begin_next(struct repair *repair,
 /* True if there is no cut that a start would accept. */
 static bool is_hopeless(const struct repair *repair)
 {
-    return is_cut(repair) && (repair->replay_lsn > repair->walk.whole_lsn + 1 ||
-                              (repair->next.checkpoint_count == 0 &&
-                               repair->folder->manifest.checkpoint_count > 0));
+    return repair->unordered ||
+           (is_cut(repair) && repair->replay_lsn > repair->walk.whole_lsn + 1);
 }
 
 static int repair_folder(struct repair *repair)
 {
     struct log_folder *folder = repair->folder;
+    struct log_damage order;
     repair->walk = (struct log_walk){
         .context = repair, .record = note_record, .damage = note_damage};
     log_folder_walk(folder, &repair->walk);
@@ -511,7 +512,11 @@ static int repair_folder(struct repair *repair)
             .file = "manifest.0", .why = "no copy of the manifest was whole"};
     if (!log_payloads_find(folder, &repair->payloads))
         return fail(repair, "the payloads could not be looked at");
-    if (!is_cut(repair) && repair->payloads.count == 0) {
+    if (!log_order_is_whole(folder, &order)) {
+        repair->unordered = true;
+        repair->damage = order;
+    }
+    if (!is_cut(repair) && repair->payloads.count == 0 && !repair->unordered) {
         (void)fprintf(stderr,
                       "%s: a broker starts here; nothing was changed\n",
                       repair->cli->name);
@@ -521,8 +526,7 @@ static int repair_folder(struct repair *repair)
         return bao_complain(repair->cli->name,
                             BAO_EXIT_IO,
                             "this cannot be repaired; nothing was changed",
-                            repair->found ? repair->damage.why
-                                          : "what a start needs is damaged",
+                            repair->damage.why,
                             "`baozi log verify` names it; restore a backup");
     int exit_code = change(repair);
     return exit_code == BAO_EXIT_OK ? tell(repair) : exit_code;

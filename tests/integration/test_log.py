@@ -349,6 +349,73 @@ def harm_before_image(data, _):
     flip(segment(data, where), victim["offset"] + RECORD)
 
 
+@test("[P8 S9] a segment that is shorter than it was made: verify says so, "
+      "where a start refuses, and a repair helps")
+def _():
+    origin = filled("short")
+    end = records(origin)[-1]["offset"] + RECORD
+    sealed = stat(origin)["segments"][0]["sealed_bytes"]
+    cuts = {"behind the last record": (end + 4096) // 8 * 8,
+            "within what is sealed": (HEAD + sealed) // 2 // 8 * 8}
+    for name, size in cuts.items():
+        data = path(name.replace(" ", "-"))
+        shutil.copytree(origin, data)
+        os.truncate(segment(data), size)
+        contains(refused(data), "the segment is cut")
+        found = run("baozi", "log", "verify", data)
+        equal(found.returncode, 1, name)
+        contains(found.stdout, "the segment is cut")
+        contains(found.stdout, "a broker will not start here")
+        equal(run("baozi", "log", "repair", "--quarantine", data).returncode,
+              0, name)
+        equal(run("baozi", "log", "verify", data).returncode, 0, name)
+        got = [text for text in payloads(data, 10) if text]
+        equal(got, [f"item {i}" for i in range(len(got))], name)
+        if size > end:
+            equal(len(got), 10, "nothing was lost")
+
+
+def harm_images(data):
+    for name in os.listdir(data):
+        if name.startswith("checkpoint-"):
+            flip(os.path.join(data, name), 20)
+
+
+@test("[P8 S9] no checkpoint is whole: verify and repair know whether the log "
+      "alone is enough for a start")
+def _():
+    data = path("enough")
+    with Broker(data=data) as broker:
+        for i in range(5):
+            broker.cli("put", "jobs", f"item {i}")
+    harm_images(data)
+    found = run("baozi", "log", "verify", data)
+    equal(found.returncode, 1)
+    contains(found.stdout, "a broker starts here")
+    found = run("baozi", "log", "repair", "--quarantine", data)
+    contains(found.stderr, "nothing was changed")
+    equal(payloads(data, 5), [f"item {i}" for i in range(5)])
+    data = path("not-enough")
+    broker = Broker(data=data)
+    outlived(broker, data, count=2)
+    for _ in range(60):  # the second segment has nothing that lives
+        if listed(data, 3) and not listed(data, 2):
+            break
+        broker.cli("put", "jobs", input=b"x" * (4 << 20))
+        broker.cli("get", "jobs")
+    broker.stop()
+    check(listed(data, 3) and not listed(data, 2), stat(data))
+    harm_images(data)
+    contains(refused(data), "records")
+    contains(run("baozi", "log", "verify", data).stdout,
+             "a broker will not start here")
+    before = sorted(os.listdir(data))
+    found = run("baozi", "log", "repair", "--quarantine", data)
+    equal(found.returncode, 74, found.stdout + found.stderr)
+    contains(found.stderr, "nothing was changed")
+    equal(sorted(os.listdir(data)), before)
+
+
 @test("[P8 S9] a repair that cannot help says so, and changes nothing")
 def _():
     origin = path("helpless")
