@@ -224,6 +224,19 @@ void log_folder_close(struct log_folder *folder)
     (void)close(folder->folder);
 }
 
+/* --- segments --- */
+
+bool log_segment_is_used(const struct log_segment *segment)
+{
+    struct bao_record_head head;
+    return !segment->has_head ||
+           (segment->bytes.bytes >=
+                BAO_SEGMENT_HEAD_BYTES + BAO_RECORD_HEAD_BYTES &&
+            bao_record_decode(segment->bytes.data + BAO_SEGMENT_HEAD_BYTES,
+                              &head) &&
+            head.salt == segment->head.salt);
+}
+
 /* --- checkpoints --- */
 
 static bool

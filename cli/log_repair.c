@@ -10,6 +10,8 @@
  * says from which epoch on the next start must count, so that no token of what
  * is cut off comes again.
  *
+ * A damaged head of a listed segment is made anew (log_heads.c).
+ *
  * A damaged payload that no start reads needs no cut: it is given up alone, by
  * a checkpoint without its address (log_payloads.c). The next start ends its
  * item as purged.
@@ -30,6 +32,7 @@
 #include <unistd.h>
 
 #include "cli/log_copies.h"
+#include "cli/log_heads.h"
 #include "cli/log_payloads.h"
 #include "cli/log_write.h"
 #include "common/crc32c.h"
@@ -60,6 +63,7 @@ struct repair {
     struct walked *walked;    /* of each segment of the folder */
     struct log_damage damage; /* the first that matters */
     bool found;
+    size_t heads;                 /* of segments, that are made anew */
     struct log_payloads payloads; /* damaged, and not behind the cut */
     bool rebuilt;                 /* there was no manifest */
     bool unordered;               /* records are missing before its end */
@@ -304,18 +308,6 @@ static bool keep_copies(struct repair *repair)
 
 /* --- what changes --- */
 
-/* False for one that was prepared and never used. */
-static bool has_records(const struct log_segment *segment)
-{
-    struct bao_record_head head;
-    return !segment->has_head ||
-           (segment->bytes.bytes >=
-                BAO_SEGMENT_HEAD_BYTES + BAO_RECORD_HEAD_BYTES &&
-            bao_record_decode(segment->bytes.data + BAO_SEGMENT_HEAD_BYTES,
-                              &head) &&
-            head.salt == segment->head.salt);
-}
-
 static bool move_aside(const struct repair *repair)
 {
     const struct log_folder *folder = repair->folder;
@@ -325,7 +317,7 @@ static bool move_aside(const struct repair *repair)
         char name[BAO_SEGMENT_NAME_BYTES];
         bao_segment_name(folder->segments[i].number, name);
         if (is_cut(repair) && is_behind(repair, &folder->segments[i]) &&
-            has_records(&folder->segments[i]))
+            log_segment_is_used(&folder->segments[i]))
             good = log_write_aside(folder, repair->aside, name);
     }
     for (uint32_t i = 0; i < old->checkpoint_count && good; i++) {
@@ -385,8 +377,8 @@ static int change(struct repair *repair)
      * number of the last one. */
     if (next->epoch_floor < next->next_number)
         next->epoch_floor = next->next_number;
-    if (fsync(folder->folder) != 0 || !log_write_manifests(folder, next) ||
-        !move_aside(repair))
+    if (fsync(folder->folder) != 0 || !log_heads_write(folder, repair->aside) ||
+        !log_write_manifests(folder, next) || !move_aside(repair))
         return fail(repair, "writing the new state failed; repeat it");
     return BAO_EXIT_OK;
 }
@@ -405,25 +397,28 @@ static int tell_json(const struct repair *repair)
             log_payload_damage(lost, &lost->list[i]);
         (void)json_array_append_new(payloads, log_damage_json(&damage));
     }
-    return cli_print_json(repair->cli,
-                          json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
-                                    "last_lsn",
-                                    cli_json_number(repair->walk.whole_lsn),
-                                    "lost_first_lsn",
-                                    cli_json_number(repair->lost_first),
-                                    "lost_last_lsn",
-                                    cli_json_number(repair->lost_last),
-                                    "lost_entries",
-                                    cli_json_number(repair->lost_entries),
-                                    "queues",
-                                    queues,
-                                    "kept_copies",
-                                    cli_json_number(repair->kept_copies),
-                                    "payloads",
-                                    payloads,
-                                    "quarantine",
-                                    repair->aside),
-                          false);
+    return cli_print_json(
+        repair->cli,
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+                  "last_lsn",
+                  cli_json_number(repair->walk.whole_lsn),
+                  "lost_first_lsn",
+                  cli_json_number(repair->lost_first),
+                  "lost_last_lsn",
+                  cli_json_number(repair->lost_last),
+                  "lost_entries",
+                  cli_json_number(repair->lost_entries),
+                  "queues",
+                  queues,
+                  "kept_copies",
+                  cli_json_number(repair->kept_copies),
+                  "payloads",
+                  payloads,
+                  "heads",
+                  cli_json_number(repair->heads),
+                  "quarantine",
+                  repair->aside),
+        false);
 }
 
 static void tell_cut(const struct repair *repair)
@@ -460,6 +455,8 @@ static int tell(const struct repair *repair)
         log_damage_print(&damage);
         (void)putchar('\n');
     }
+    if (repair->heads > 0)
+        (void)printf("made anew: %zu heads of segments\n", repair->heads);
     if (lost->count > 0)
         (void)printf("%llu payloads were given up: the next start ends their "
                      "items as purged%s\n",
@@ -516,7 +513,8 @@ static int repair_folder(struct repair *repair)
         repair->unordered = true;
         repair->damage = order;
     }
-    if (!is_cut(repair) && repair->payloads.count == 0 && !repair->unordered) {
+    if (!is_cut(repair) && repair->payloads.count == 0 && repair->heads == 0 &&
+        !repair->unordered) {
         (void)fprintf(stderr,
                       "%s: a broker starts here; nothing was changed\n",
                       repair->cli->name);
@@ -547,6 +545,8 @@ static int run_repair(struct cli *cli)
     repair.rebuilt = !folder.has_manifest;
     if (repair.rebuilt)
         exit_code = log_manifest_rebuild(cli, &folder);
+    else
+        repair.heads = log_heads_take(&folder);
     struct bao_manifest_segment *segments =
         calloc(folder.count + 2, sizeof *segments);
     repair.walked = calloc(folder.count + 1, sizeof *repair.walked);
