@@ -248,6 +248,19 @@ static bool write_slice(struct bao_disk *disk, uint64_t now_us)
     return false;
 }
 
+static void tell_room(struct bao_disk *disk)
+{
+    bao_core_log_room(disk->core,
+                      bao_log_room(disk->log, BAO_LOG_FOR_PUTS),
+                      bao_log_room(disk->log, BAO_LOG_FOR_LEASES));
+}
+
+void bao_disk_look(struct bao_disk *disk, uint64_t now_us)
+{
+    if (disk->log != NULL && bao_log_look(disk->log, now_us))
+        tell_room(disk);
+}
+
 bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us)
 {
     if (disk->log == NULL || bao_journal_failed(disk->journal))
@@ -256,9 +269,9 @@ bool bao_disk_turn(struct bao_disk *disk, uint64_t now_us)
     bao_log_turn(disk->log, now_us);
     if (bao_log_failed(disk->log))
         return false; /* that is not a full disk; the journal will see it */
-    bao_core_log_room(disk->core,
-                      bao_log_room(disk->log, BAO_LOG_FOR_PUTS),
-                      bao_log_room(disk->log, BAO_LOG_FOR_LEASES));
+    if (bao_core_log_was_short(disk->core))
+        bao_log_press(disk->log, now_us);
+    tell_room(disk);
     if (disk->writing)
         return write_slice(disk, now_us);
     if (bao_log_checkpoint_due(disk->log, now_us)) {

@@ -67,6 +67,10 @@ void bao_disk_end_lost(struct bao_disk *disk,
  * dies again and again would have more to replay each time. */
 bool bao_disk_settle(struct bao_disk *disk, uint64_t now_us);
 
+/* Begins a turn: what the core may put is from now on what the disk has room
+ * for. Asks it at most every BAO_LOG_LOOK_US. */
+void bao_disk_look(struct bao_disk *disk, uint64_t now_us);
+
 /* Once a turn, before the journal is written: takes in what was synced, lets
  * the log tidy up, tells the core how much may still be put, and writes a
  * slice of a checkpoint. True if there is more to do at once. */

@@ -63,6 +63,8 @@
 #define BAO_LOG_LAZY_US           50000u /* `os`: synced at least so often */
 #define BAO_LOG_LAZY_BYTES        (8u * 1024u * 1024u)
 #define BAO_LOG_ROOM_RETRY_US     1000000u
+#define BAO_LOG_LOOK_US           10000u /* between looks at the disk */
+#define BAO_LOG_PRESS_US          10000000u
 #define BAO_LOG_PIECE_BYTES_MAX   (60u * 1024u) /* of a checkpoint */
 
 struct bao_log;
@@ -249,13 +251,25 @@ enum bao_log_use {
 };
 
 /*
- * Bytes (records' heads included) that certainly fit now; UINT64_MAX unless
- * the disk is full. What is no payload is dead as soon as two checkpoints are
- * younger; so the reserve, two segments that no put may enter, is filled in
- * turns for ever. Only what stays alive, or checkpoints that cannot be
- * written, use it up.
+ * Bytes (records' heads included, of any records in any order) that certainly
+ * fit until the end of this turn, whatever they leave empty at the ends of
+ * segments. It counts what is prepared and what the file system says that
+ * there is room for; UINT64_MAX if that cannot tell. For puts it also leaves so
+ * much that a start after a crash can write them once more. Who else writes
+ * on that disk can make it wrong by what he takes before the next look. What is
+ * no payload is dead as soon as two checkpoints are younger; so the reserve,
+ * two segments that no put may enter, is filled in turns for ever. Only what
+ * stays alive, or checkpoints that cannot be written, use it up.
  */
 uint64_t bao_log_room(const struct bao_log *log, enum bao_log_use use);
+
+/* Begins a turn: asks the file system how much room there is, unless it was
+ * asked within BAO_LOG_LOOK_US. True if it was asked. */
+bool bao_log_look(struct bao_log *log, uint64_t now_us);
+
+/* Something was refused for want of room: for a while images are made as soon
+ * as they set segments free. */
+void bao_log_press(struct bao_log *log, uint64_t now_us);
 
 bool bao_log_failed(const struct bao_log *log);
 /* What failed; "" if nothing did. */

@@ -19,11 +19,6 @@ uint64_t bao_log_record_bytes_max(const struct bao_log *log)
            BAO_RECORD_ALIGN * BAO_RECORD_ALIGN;
 }
 
-static uint64_t room_in_open(const struct bao_log *log)
-{
-    return log->open->file_bytes - log->offset - log->fill;
-}
-
 /* --- bytes --- */
 
 static void write_at(struct bao_log *log, const void *data, size_t bytes)
@@ -116,7 +111,7 @@ void bao_log_end_batch(struct bao_log *log)
         .term = log->marks.synced,
         .data_crc = log->batch_crc,
     };
-    BAO_ASSERT(room_in_open(log) >= BAO_RECORD_HEAD_BYTES);
+    BAO_ASSERT(bao_log_left_in_open(log) >= BAO_RECORD_HEAD_BYTES);
     put_head(log, &head);
     log->batch_count = 0;
     log->stats.batches++;
@@ -163,7 +158,7 @@ static bool switch_segment(struct bao_log *log)
         .index = next->number,
         .term = log->marks.synced,
     };
-    BAO_ASSERT(room_in_open(log) >= BAO_RECORD_HEAD_BYTES);
+    BAO_ASSERT(bao_log_left_in_open(log) >= BAO_RECORD_HEAD_BYTES);
     put_head(log, &head);
     bao_log_flush(log);
     if (log->failed)
@@ -192,7 +187,8 @@ enum baozi_status bao_log_put(struct bao_log *log,
         return BAOZI_STORAGE_FAILED;
     if (bytes > bao_log_record_bytes_max(log))
         return BAOZI_TOO_BIG;
-    if (bao_record_bytes(bytes) + BAO_LOG_END_BYTES > room_in_open(log) &&
+    if (bao_record_bytes(bytes) + BAO_LOG_END_BYTES >
+            bao_log_left_in_open(log) &&
         !switch_segment(log))
         return log->failed ? BAOZI_STORAGE_FAILED : BAOZI_STORAGE_FULL;
     for (size_t i = 0; i < span_count; i++)
@@ -259,7 +255,7 @@ void bao_log_put_mark(struct bao_log *log)
         .term = log->marks.synced,
     };
     BAO_ASSERT(log->batch_count == 0);
-    if (room_in_open(log) >= BAO_LOG_END_BYTES) {
+    if (bao_log_left_in_open(log) >= BAO_LOG_END_BYTES) {
         bao_log_put_trailer(log, &head);
     } else if (log->prepared > 1 && switch_segment(log)) {
         bao_log_end_batch(log); /* the seal states it as well */
@@ -281,34 +277,4 @@ struct bao_log_marks bao_log_marks(const struct bao_log *log)
 uint64_t bao_log_last(const struct bao_log *log)
 {
     return log->last_lsn;
-}
-
-/* What fits if so many prepared segments are left alone. */
-static uint64_t room_beside(const struct bao_log *log, uint32_t kept)
-{
-    uint64_t here = room_in_open(log);
-    uint64_t whole = log->stride_bytes - BAO_SEGMENT_HEAD_BYTES;
-    here = here > BAO_LOG_END_BYTES ? here - BAO_LOG_END_BYTES : 0;
-    if (log->prepared < kept)
-        return 0; /* the open one is of the reserve */
-    if (log->prepared == kept)
-        return here;
-    /* The last record before a seal leaves at most half a segment empty, if
-     * none is larger than that. */
-    uint64_t ahead = (log->prepared - kept) * (whole / 2);
-    return ahead > here ? ahead : here;
-}
-
-uint64_t bao_log_room(const struct bao_log *log, enum bao_log_use use)
-{
-    if (log->failed)
-        return 0;
-    if (!bao_log_is_full(log))
-        return UINT64_MAX;
-    uint64_t last = log->stride_bytes / 4;
-    uint64_t room = room_beside(
-        log, use == BAO_LOG_FOR_PUTS ? BAO_LOG_PREPARED_RESERVE : 0);
-    if (use != BAO_LOG_FOR_LEASES)
-        return room;
-    return room > last ? room - last : 0;
 }

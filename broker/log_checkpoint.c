@@ -165,6 +165,10 @@ enum baozi_status bao_log_checkpoint_begin(struct bao_log *log, uint64_t index)
     checkpoint->given_up = false;
     checkpoint->trailed = false;
     checkpoint->ending = false;
+    checkpoint->ballast_taken =
+        checkpoint->kept_count == BAO_MANIFEST_CHECKPOINTS
+            ? checkpoint->ballast_bytes
+            : 0;
     checkpoint->ballast_bytes = 0;
     take_gone(log, checkpoint->reuse);
     submit(checkpoint, run_open, open_done);
@@ -375,6 +379,18 @@ static uint64_t ballast_wanted(const struct bao_log *log)
     return ballast_after(log, last);
 }
 
+uint64_t bao_log_checkpoint_growth(const struct bao_log *log)
+{
+    const struct bao_log_checkpoint *checkpoint = &log->checkpoint;
+    uint64_t wanted = ballast_wanted(log);
+    uint64_t now = ballast_after(log, checkpoint->now.bytes);
+    uint64_t there = checkpoint->ballast_bytes > checkpoint->ballast_taken
+                         ? checkpoint->ballast_bytes
+                         : checkpoint->ballast_taken;
+    wanted = now > wanted ? now : wanted;
+    return wanted > there ? wanted - there : 0;
+}
+
 static int run_ballast(struct bao_log_job *job)
 {
     struct bao_log_checkpoint *checkpoint =
@@ -400,6 +416,7 @@ static void ballast_done(struct bao_log_job *job)
         BAO_OF(job, struct bao_log_checkpoint, ballast_job);
     struct bao_log *log = checkpoint->log;
     checkpoint->ballast_busy = false;
+    checkpoint->ballast_taken = 0;
     checkpoint->ballast_full = job->result < 0;
     if (job->result >= 0) {
         /* Unless an image has already begun to overwrite it. */
@@ -497,18 +514,18 @@ bao_log_checkpoint_state(const struct bao_log *log)
                                     : log->checkpoint.state;
 }
 
-/* On a full disk: a segment that is mostly dead waits only for both images to
+/* Room is wanted: a segment that is mostly dead waits only for both images to
  * be younger than it. */
 static bool frees_room(const struct bao_log *log)
 {
     uint64_t keep_lsn = bao_log_keep_lsn(log);
-    if (!bao_log_is_full(log))
+    if (!bao_log_is_full(log) && log->now_us >= log->press_us)
         return false;
     for (uint32_t i = log->segment_count; i > 0; i--) {
         const struct bao_log_segment *segment = log->segments[i - 1];
         if (segment->state == BAO_LOG_SEGMENT_CLOSED &&
             segment->last_lsn >= keep_lsn &&
-            (uint64_t)segment->live_bytes * 2 < segment->bytes)
+            (uint64_t)segment->live_bytes * 2 < bao_log_segment_worth(segment))
             return true;
     }
     return false;

@@ -5,6 +5,7 @@
  *   log_recover.c     what the folder holds; the tail is judged
  *   log_rewrite.c     the tail into a fresh segment; replay
  *   log_append.c      records, batches, the end of a segment
+ *   log_room.c        how much more certainly fits
  *   log_sync.c        marks; what the SYNC lane does
  *   log_segment.c     the table of segments; what is live; who goes
  *   log_prepare.c     segments ahead; segments used again
@@ -62,6 +63,7 @@ struct bao_log_segment {
     enum bao_log_segment_state state;
     bool listed;   /* a manifest names it, or will */
     bool moved;    /* its payloads were copied forward once */
+    bool whole;    /* a start ended it early, and left its file as it was */
     uint64_t used; /* clock of the files: when it was used last */
     struct bao_log_segment *next_free;
 };
@@ -85,6 +87,7 @@ struct bao_log_prepare {
     struct bao_log_segment *segment; /* what it will be */
     struct bao_log_segment *old;     /* made of this one, or NULL */
     char old_name[BAO_SEGMENT_NAME_BYTES];
+    _Atomic uint64_t filled; /* bytes of the file that is being made */
     bool busy;
 };
 
@@ -105,10 +108,12 @@ struct bao_log_manifest {
     uint64_t saved;         /* both copies have at least this one */
     uint64_t sealed_number; /* the last one lists up to this segment */
     uint64_t sealed_bytes;  /* of it, then */
-    uint64_t stated_lsn;    /* synced, as the last one says */
-    uint64_t state_us;      /* when to say more, if nothing happens */
-    uint64_t retry_us;      /* there was no room for a longer one */
-    uint64_t file_bytes;    /* of the copies */
+    uint64_t tail_number; /* the same of the last one that was saved: a start */
+    uint64_t tail_bytes;  /* after a crash would write again what follows */
+    uint64_t stated_lsn;  /* synced, as the last one says */
+    uint64_t state_us;    /* when to say more, if nothing happens */
+    uint64_t retry_us;    /* there was no room for a longer one */
+    uint64_t file_bytes;  /* of the copies */
     int files[2];
     bool busy;
     bool wanted;
@@ -152,6 +157,7 @@ struct bao_log_checkpoint {
     char ballast_reuse[BAO_CHECKPOINT_NAME_BYTES];
     bool ballast_busy;
     uint64_t ballast_bytes; /* there for the next image */
+    uint64_t ballast_taken; /* by an image whose end sets as much free */
     uint64_t ballast_asked; /* of the job under way */
     uint64_t ballast_us;    /* there was no room for it: not before */
     bool ballast_full;      /* so it was the last time */
@@ -162,6 +168,14 @@ struct bao_log_checkpoint {
     bool ending;  /* the end job was submitted */
     bool given_up;
     bool sync_failed; /* of the file that is being written */
+};
+
+/* What the file system said. */
+struct bao_log_space {
+    uint64_t segments; /* that can yet be made */
+    uint64_t again;    /* dropped ones that can be used again */
+    uint64_t ask_us;   /* when to ask again */
+    bool known;
 };
 
 struct bao_log_mover; /* log_move.c */
@@ -223,7 +237,9 @@ struct bao_log {
     struct bao_log_checkpoint checkpoint;
     struct bao_log_mover *mover;
     struct bao_log_scrub *scrub;
+    struct bao_log_space space;
     uint64_t room_retry_us; /* full: when to try again */
+    uint64_t press_us;      /* room is wanted until then */
     bool full;
 
     bool failed;
@@ -283,6 +299,12 @@ struct bao_log_segment *bao_log_segment_at(const struct bao_log *log,
 int bao_log_segment_file(struct bao_log *log, struct bao_log_segment *segment);
 void bao_log_segment_close_file(struct bao_log *log,
                                 struct bao_log_segment *segment);
+/* What is won when a closed one is emptied, to be compared with the cost. */
+static inline uint64_t
+bao_log_segment_worth(const struct bao_log_segment *segment)
+{
+    return segment->whole ? segment->file_bytes : segment->bytes;
+}
 /* The oldest prepared one, or NULL. */
 struct bao_log_segment *bao_log_segment_prepared(const struct bao_log *log);
 /* Drops what nobody needs any more. */
@@ -308,6 +330,15 @@ void bao_log_open_segment(struct bao_log *log,
                           struct bao_log_segment *segment,
                           uint64_t first_lsn);
 
+/* --- log_room.c --- */
+static inline uint64_t bao_log_left_in_open(const struct bao_log *log)
+{
+    return log->open->file_bytes - log->offset - log->fill;
+}
+void bao_log_space_ask(struct bao_log *log);
+/* At a start: true if the reserve cannot be had. */
+bool bao_log_is_short(const struct bao_log *log);
+
 /* --- log_sync.c --- */
 void bao_log_sync_push(struct bao_log *log,
                        struct bao_log_segment *segment,
@@ -324,6 +355,10 @@ int bao_log_prepare_now(struct bao_log *log,
                         struct bao_log_segment **segment);
 /* Prepared ones, and dropped ones that can be used again. */
 uint32_t bao_log_spare_count(const struct bao_log *log);
+/* Dropped ones that become prepared ones without any room of the disk. */
+uint32_t bao_log_again_count(const struct bao_log *log);
+/* At a start: gives the room of one of these back; false if there is none. */
+bool bao_log_remove_spare(struct bao_log *log);
 /* Waits until one is prepared; false if there is no room. */
 bool bao_log_prepare_wait(struct bao_log *log);
 extern const char bao_log_prepare_name[];
@@ -344,6 +379,8 @@ extern const char *const bao_log_manifest_names[2];
 enum baozi_status bao_log_checkpoint_open(struct bao_log *log);
 void bao_log_checkpoint_turn(struct bao_log *log);
 void bao_log_checkpoint_fini(struct bao_log *log);
+/* Bytes that images are likely to grow by. */
+uint64_t bao_log_checkpoint_growth(const struct bao_log *log);
 extern const char bao_log_checkpoint_temporary[];
 
 /* --- log_load.c --- */
@@ -387,6 +424,10 @@ enum baozi_status bao_log_corrupt(struct bao_log_report *report,
                                   uint64_t offset,
                                   uint64_t lsn,
                                   const char *why);
+/* When it is known what is live: gives the rest of a file that was left whole
+ * back, unless emptying the segment is worth more. */
+void bao_log_cut_ended(struct bao_log *log);
+
 /* --- log_tail.c --- */
 /* A piece of the tail: whole batches are between `from` and `to`. */
 struct bao_log_part {

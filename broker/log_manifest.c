@@ -111,13 +111,20 @@ static int run(struct bao_log_job *job)
     return error < 0 ? error : write_copy(log, copy->generation);
 }
 
+static void note_saved(struct bao_log_manifest *copy)
+{
+    copy->saved = copy->generation - 1;
+    copy->tail_number = copy->sealed_number;
+    copy->tail_bytes = copy->sealed_bytes;
+}
+
 static void done(struct bao_log_job *job)
 {
     struct bao_log_manifest *copy = BAO_OF(job, struct bao_log_manifest, job);
     struct bao_log *log = copy->log;
     copy->busy = false;
     if (job->result >= 0) {
-        copy->saved = copy->generation - 1;
+        note_saved(copy);
     } else if (bao_log_is_want_of_room(job->result) &&
                copy->bytes > copy->file_bytes) {
         copy->wanted = true;
@@ -180,7 +187,7 @@ int bao_log_manifest_now(struct bao_log *log)
     copy->busy = false;
     int error = run(&copy->job);
     if (error >= 0)
-        copy->saved = copy->generation - 1;
+        note_saved(copy);
     return error;
 }
 

@@ -55,7 +55,7 @@ static bool is_victim(const struct bao_log *log,
     return segment->state == BAO_LOG_SEGMENT_CLOSED && !segment->moved &&
            segment->live_bytes > 0 &&
            segment->last_lsn < bao_log_keep_lsn(log) &&
-           (uint64_t)segment->live_bytes * 2 < segment->bytes;
+           (uint64_t)segment->live_bytes * 2 < bao_log_segment_worth(segment);
 }
 
 static struct bao_log_segment *pick(const struct bao_log *log)
@@ -70,9 +70,13 @@ static struct bao_log_segment *pick(const struct bao_log *log)
             (best == NULL || segment->live_bytes < best->live_bytes))
             best = segment;
     }
-    /* All of it must find room, or nothing is won. */
-    if (best != NULL && bao_log_room(log, BAO_LOG_FOR_PUTS) / 2 <
-                            (uint64_t)best->live_bytes + log->stride_bytes / 4)
+    /* All of it must find room, or nothing is won. A whole file is soon back
+     * in the reserve. */
+    bool whole = best != NULL && best->file_bytes == log->stride_bytes;
+    uint64_t room = whole ? bao_log_room(log, BAO_LOG_FOR_LEASES)
+                          : bao_log_room(log, BAO_LOG_FOR_PUTS) / 2;
+    if (best != NULL &&
+        room < (uint64_t)best->live_bytes + log->stride_bytes / 4)
         return NULL;
     return best;
 }

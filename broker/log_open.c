@@ -222,6 +222,8 @@ void bao_log_serve(struct bao_log *log,
     log->now_us = now_us;
     log->serving = true;
     log->asked_bytes = log->stats.bytes;
+    bao_log_cut_ended(log);
+    bao_log_space_ask(log);
 }
 
 /* --- turns --- */

@@ -38,14 +38,17 @@ static int write_head(const struct bao_log *log,
 }
 
 /* Zeros, some at a time: the syncs of the log come in between. */
-static int fill(const struct bao_storage *storage, int file, uint64_t bytes)
+static int fill(struct bao_log *log, int file, uint64_t bytes)
 {
+    const struct bao_storage *storage = log->storage;
     uint64_t done = 0;
     int error = storage->resize(storage->context, file, 0);
     while (error >= 0 && done < bytes) {
         done = bytes - done > BAO_LOG_ZERO_BYTES ? done + BAO_LOG_ZERO_BYTES
                                                  : bytes;
         error = storage->resize(storage->context, file, done);
+        if (error >= 0)
+            atomic_store(&log->prepare.filled, done);
         if (error >= 0 && done < bytes)
             error = storage->sync(storage->context, file);
     }
@@ -73,7 +76,7 @@ static int finish(const struct bao_log *log,
 
 /* Zeros, if it is `new`, and a head for the open `file`. The file, or -errno;
  * after want of room nothing is left. */
-static int complete(const struct bao_log *log,
+static int complete(struct bao_log *log,
                     const struct bao_log_segment *segment,
                     int file,
                     bool new)
@@ -84,19 +87,20 @@ static int complete(const struct bao_log *log,
     if (file < 0)
         return file;
     if (new)
-        error = fill(storage, file, segment->file_bytes);
+        error = fill(log, file, segment->file_bytes);
     if (error >= 0)
         error = finish(log, segment, file, temporary);
     if (error >= 0)
         return file;
     storage->close(storage->context, file);
-    if (bao_log_is_want_of_room(error))
+    if (bao_log_is_want_of_room(error)) {
+        atomic_store(&log->prepare.filled, 0);
         (void)storage->remove(storage->context, temporary);
+    }
     return error;
 }
 
-static int make_new(const struct bao_log *log,
-                    const struct bao_log_segment *segment)
+static int make_new(struct bao_log *log, const struct bao_log_segment *segment)
 {
     const struct bao_storage *storage = log->storage;
     int file = storage->open(
@@ -107,7 +111,7 @@ static int make_new(const struct bao_log *log,
 /* A backup reads the old file: a new one takes its place. Where there is no
  * room for that the old one is taken all the same; the backup sees it by the
  * head, and begins again. */
-static int make_beside(const struct bao_log *log,
+static int make_beside(struct bao_log *log,
                        const struct bao_log_segment *segment)
 {
     const struct bao_storage *storage = log->storage;
@@ -128,7 +132,7 @@ static int make_beside(const struct bao_log *log,
 
 /* Makes the file of `segment`: new, or of `old_name` ("": new). The file, or
  * -errno; after want of room nothing is left. */
-static int make(const struct bao_log *log,
+static int make(struct bao_log *log,
                 const struct bao_log_segment *segment,
                 const char *old_name)
 {
@@ -177,17 +181,32 @@ static void forget_old(struct bao_log *log, struct bao_log_segment *old)
     bao_log_segment_free(log, old);
 }
 
-/* A dropped segment that no copy of the manifest names: of the right size, if
- * `usable`, else rather of another. */
+/* Dropped, and no copy of the manifest names it. */
+static bool is_gone(const struct bao_log *log,
+                    const struct bao_log_segment *segment)
+{
+    return segment->state == BAO_LOG_SEGMENT_DROPPED &&
+           segment->drop_generation <= log->manifest.saved &&
+           segment != log->removal.segment && segment != log->prepare.old;
+}
+
+uint32_t bao_log_again_count(const struct bao_log *log)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < log->segment_count; i++)
+        count += is_gone(log, log->segments[i]) &&
+                 log->segments[i]->file_bytes == log->stride_bytes;
+    return count;
+}
+
+/* One that is gone: of the right size, if `usable`, else rather of another. */
 static struct bao_log_segment *find_dropped(const struct bao_log *log,
                                             bool usable)
 {
     struct bao_log_segment *found = NULL;
     for (uint32_t i = 0; i < log->segment_count; i++) {
         struct bao_log_segment *segment = log->segments[i];
-        if (segment->state != BAO_LOG_SEGMENT_DROPPED ||
-            segment->drop_generation > log->manifest.saved ||
-            segment == log->removal.segment || segment == log->prepare.old)
+        if (!is_gone(log, segment))
             continue;
         if ((segment->file_bytes == log->stride_bytes) == usable)
             return segment;
@@ -209,6 +228,7 @@ int bao_log_prepare_now(struct bao_log *log,
     if (old != NULL)
         bao_segment_name(old->number, old_name);
     int file = make(log, new, old_name);
+    atomic_store(&log->prepare.filled, 0);
     if (file < 0) {
         bao_log_segment_free(log, new);
         return file;
@@ -241,6 +261,7 @@ static void prepare_done(struct bao_log_job *job)
     struct bao_log *log = prepare->log;
     char name[BAO_SEGMENT_NAME_BYTES];
     prepare->busy = false;
+    atomic_store(&prepare->filled, 0);
     if (job->result >= 0) {
         log->stats.recycled += prepare->old != NULL;
         forget_old(log, prepare->old);
@@ -249,6 +270,7 @@ static void prepare_done(struct bao_log_job *job)
         /* On a full disk puts wait until the whole reserve is there. */
         log->full = log->full && log->prepared < wanted(log);
         log->room_retry_us = log->now_us;
+        bao_log_space_ask(log);
         return;
     }
     bao_segment_name(prepare->segment->number, name);
@@ -309,6 +331,18 @@ static void removal_done(struct bao_log_job *job)
     removal->busy = false;
     if (job->result < 0 && job->result != -ENOENT)
         bao_log_fail(log, "removing failed", name, job->result);
+}
+
+bool bao_log_remove_spare(struct bao_log *log)
+{
+    struct bao_log_segment *segment = find_dropped(log, false);
+    char name[BAO_SEGMENT_NAME_BYTES];
+    if (segment == NULL)
+        return false;
+    bao_segment_name(segment->number, name);
+    int error = log->storage->remove(log->storage->context, name);
+    forget_old(log, segment);
+    return error >= 0;
 }
 
 uint32_t bao_log_spare_count(const struct bao_log *log)

@@ -111,6 +111,8 @@ static enum baozi_status adopt_listed(struct bao_log *log,
         segment->bytes = listed->bytes;
         segment->synced_bytes = listed->bytes;
         segment->file_bytes = listed->file_bytes;
+        segment->whole = listed->closed && /* by a start, most likely */
+                         listed->bytes / 3 < listed->file_bytes / 8;
         bao_log_segment_list(log, segment);
     }
     return BAOZI_OK;
@@ -337,6 +339,9 @@ static struct bao_log_segment *end_listed(struct bao_log *log,
             log->stride_bytes, manifest->segments[count - 1].number, 0));
     BAO_ASSERT(last != NULL);
     if (last->last_lsn >= last->first_lsn) {
+        last->whole = bao_log_is_short(log);
+        if (last->whole)
+            return NULL; /* see bao_log_cut_ended() */
         last->file_bytes = last->bytes;
         return last;
     }
@@ -353,6 +358,20 @@ static void cut(struct bao_log *log, struct bao_log_segment *segment)
         return;
     (void)log->storage->resize(log->storage->context, file, segment->bytes);
     bao_log_segment_close_file(log, segment);
+}
+
+void bao_log_cut_ended(struct bao_log *log)
+{
+    for (uint32_t i = 0; i < log->segment_count; i++) {
+        struct bao_log_segment *segment = log->segments[i];
+        if (segment->state != BAO_LOG_SEGMENT_CLOSED || !segment->whole ||
+            (uint64_t)segment->live_bytes * 2 < segment->file_bytes)
+            continue;
+        cut(log, segment);
+        segment->file_bytes = segment->bytes;
+        segment->whole = false;
+        bao_log_manifest_want(log);
+    }
 }
 
 static enum baozi_status judge_folder(struct bao_log *log,

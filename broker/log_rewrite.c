@@ -13,14 +13,32 @@
 #include "common/check.h"
 #include "common/planted.h"
 
+/* Behind the tail, in a segment that is not whole: one part in so many. */
+#define LEAST_PART 8u
+
+/* Behind the last record of it that counts: what lies behind a seal is
+ * nothing. */
+static uint64_t end_of(const struct bao_log_part *part)
+{
+    uint64_t offset = part->from;
+    bool sealed = false;
+    while (offset < part->to && !sealed) {
+        struct bao_record_head head;
+        bool good = bao_record_decode(part->data + offset, &head);
+        BAO_ASSERT(good);
+        offset += bao_record_bytes(head.bytes);
+        sealed = head.kind == BAO_RECORD_SEAL;
+    }
+    return offset;
+}
+
 /* Room for all whole batches of the tail. */
 static uint64_t bytes_needed(const struct bao_log_tail *tail)
 {
     uint64_t bytes = BAO_SEGMENT_HEAD_BYTES + 2 * BAO_LOG_END_BYTES;
     for (uint32_t i = 0; i < tail->part_count; i++) {
         const struct bao_log_part *part = &tail->parts[i];
-        uint64_t to = part->to == UINT64_MAX ? part->file_bytes : part->to;
-        bytes += to - part->from;
+        bytes += end_of(part) - part->from;
     }
     return bytes;
 }
@@ -68,8 +86,20 @@ static int prepare(struct bao_log *log, const struct bao_log_tail *tail)
     uint64_t bytes = bytes_needed(tail);
     bytes = (bytes + BAO_SEGMENT_HEAD_BYTES - 1) / BAO_SEGMENT_HEAD_BYTES *
             BAO_SEGMENT_HEAD_BYTES;
-    int error = bao_log_prepare_now(
-        log, bytes <= log->stride_bytes ? 0 : bytes, &segment);
+    bool large = bytes > log->stride_bytes;
+    int error = bao_log_prepare_now(log, large ? bytes : 0, &segment);
+    /* What was prepared for other uses must do. */
+    while (large && bao_log_is_want_of_room(error) && bao_log_remove_spare(log))
+        error = bao_log_prepare_now(log, bytes, &segment);
+    /* On a disk that stays full each start would need a segment more: a part
+     * of one, what the last start gave back, lets it go on. */
+    uint64_t part = log->stride_bytes / 2;
+    while (bao_log_is_want_of_room(error) &&
+           part >= bytes + log->stride_bytes / LEAST_PART) {
+        error = bao_log_prepare_now(
+            log, part - part % BAO_SEGMENT_HEAD_BYTES, &segment);
+        part /= 2;
+    }
     if (error >= 0)
         bao_log_open_segment(log, segment, tail->first_lsn);
     return error;

@@ -141,6 +141,7 @@ static bool turn(struct loop *loop)
     struct bao_edge_event event;
     struct bao_work work = {0};
     bool spent = false;
+    bao_disk_look(loop->config.disk, loop->now_us);
     bao_gateway_tick(gateway, loop->now_us);
     bao_edge_turn(edge, loop->now_us);
     while (!spent && !loop->failed && bao_edge_next(edge, &event)) {

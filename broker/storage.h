@@ -1,5 +1,5 @@
 /*
- * storage.h - the ten disk calls that the log makes, and no others.
+ * storage.h - the eleven disk calls that the log makes, and no others.
  *
  * The log is written against this table, so that tests can put a disk in its
  * place that lies: that forgets what was not synced, tears writes, runs full
@@ -59,6 +59,9 @@ struct bao_storage {
                 void *argument);
     /* Names made, renamed or removed before are on the disk. */
     int (*sync_dir)(void *context);
+    /* Bytes that files may still grow by, as the file system sees it now;
+     * -errno if it cannot tell. A hint: it holds nothing for the caller. */
+    int64_t (*space)(void *context);
 };
 
 /*

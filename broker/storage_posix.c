@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "broker/storage.h"
@@ -163,6 +164,24 @@ static int disk_sync_dir(void *context)
     return result(fsync(disk->folder));
 }
 
+/* A file system without a limit (a tmpfs may be one) has no blocks at all. What
+ * is kept for root stays root's, also where the broker is. */
+static int64_t disk_space(void *context)
+{
+    const struct disk *disk = context;
+    struct statvfs all;
+    int answer = fstatvfs(disk->folder, &all);
+    while (answer < 0 && errno == EINTR)
+        answer = fstatvfs(disk->folder, &all);
+    if (answer < 0)
+        return -errno;
+    if (all.f_blocks == 0 || all.f_frsize == 0)
+        return -EOPNOTSUPP;
+    const uint64_t blocks_max = (uint64_t)INT64_MAX / all.f_frsize;
+    return (int64_t)((all.f_bavail < blocks_max ? all.f_bavail : blocks_max) *
+                     all.f_frsize);
+}
+
 /* --- open --- */
 
 static enum baozi_status refuse(struct bao_problem *problem,
@@ -262,7 +281,8 @@ enum baozi_status bao_storage_open(const char *folder,
                                     .rename = disk_rename,
                                     .remove = disk_remove,
                                     .list = disk_list,
-                                    .sync_dir = disk_sync_dir};
+                                    .sync_dir = disk_sync_dir,
+                                    .space = disk_space};
     return BAOZI_OK;
 }
 

@@ -516,6 +516,13 @@ void bao_core_log_room(struct bao_core *core,
     core->log_lease_room = lease_bytes;
 }
 
+bool bao_core_log_was_short(struct bao_core *core)
+{
+    const bool was_short = core->log_short;
+    core->log_short = false;
+    return was_short;
+}
+
 uint64_t bao_core_waiting(const struct bao_core *core)
 {
     return core->waiters.taken;

@@ -160,6 +160,8 @@ uint64_t bao_core_now_us(const struct bao_core *core);
 void bao_core_log_room(struct bao_core *core,
                        uint64_t put_bytes,
                        uint64_t lease_bytes);
+/* True if something was refused for its sake since this was asked last. */
+bool bao_core_log_was_short(struct bao_core *core);
 
 /* A place of the log was found damaged: "FILE, offset N". BROKER tells of the
  * first different ones. */

@@ -205,6 +205,7 @@ enum baozi_status bao_offer_admit(struct bao_core *core,
                                   struct bao_queue *queue,
                                   const struct bao_parked *offer,
                                   uint64_t bytes,
+                                  uint32_t count,
                                   struct bao_span *why)
 {
     if (!bao_memory_admits(core)) {
@@ -231,7 +232,7 @@ enum baozi_status bao_offer_admit(struct bao_core *core,
         *why = BAO_LITERAL("it has group_max groups with open items");
         return BAOZI_QUOTA;
     }
-    if (!bao_room_for_put(core, queue, bytes)) {
+    if (!bao_room_for_put(core, queue, bytes, count)) {
         BAO_MARK("the log has no room for a put");
         *why = BAO_LITERAL("the broker's disk is full; make room there, or "
                            "settle items");

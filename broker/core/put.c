@@ -158,7 +158,8 @@ static struct progress place(struct bao_core *core,
         bytes += offer->items[call->from + i].body.bytes;
     }
     struct bao_span why;
-    enum baozi_status status = bao_offer_admit(core, queue, offer, bytes, &why);
+    enum baozi_status status =
+        bao_offer_admit(core, queue, offer, bytes, taken, &why);
     if (status != BAOZI_OK) {
         if (waiter != NULL) {
             bao_waiter_shrink(core, waiter, call->count);

@@ -45,11 +45,13 @@ struct bao_place bao_offer_place(struct bao_core *core,
 const struct bao_dedup *bao_offer_twin(struct bao_core *core,
                                        struct bao_queue *queue,
                                        const struct bao_parked *offer);
-/* QUOTA if a new key, group or payload cannot be kept. */
+/* QUOTA if a new key, group or payload cannot be kept, STORAGE_FULL if the log
+ * has no room for `count` payloads, `bytes` in all. */
 enum baozi_status bao_offer_admit(struct bao_core *core,
                                   struct bao_queue *queue,
                                   const struct bao_parked *offer,
                                   uint64_t bytes,
+                                  uint32_t count,
                                   struct bao_span *why);
 /* Reads the items of a PUT that the call stands for (all, if it is ATOMIC)
  * into an offer in scratch. False: it was refused. */

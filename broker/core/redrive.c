@@ -17,6 +17,7 @@
 #include "broker/core/memory.h"
 #include "broker/core/order.h"
 #include "broker/core/put.h"
+#include "broker/core/room.h"
 #include "broker/core/waiter.h"
 #include "common/planted.h"
 
@@ -223,8 +224,15 @@ try_move(struct bao_core *core, struct bao_chore *chore, struct bao_item *item)
     if (!room) {
         return BAOZI_FULL;
     }
-    if (bao_offer_admit(core, queue, &offer, 0, &why) != BAOZI_OK) {
-        return BAOZI_QUOTA;
+    const enum baozi_status status =
+        bao_offer_admit(core, queue, &offer, 0, 0, &why);
+    if (status != BAOZI_OK) {
+        return status;
+    }
+    /* In memory its payload is there; the log gets it once more. */
+    if (!bao_room_for_put(core, queue, item->bytes, 1)) {
+        BAO_MARK("the log has no room for a redriven payload");
+        return BAOZI_STORAGE_FULL;
     }
     if (queue->options.overflow == BAO_OVERFLOW_DROP_OLDEST &&
         item->state != BAO_STATE_DEAD) {

@@ -435,6 +435,7 @@ struct bao_core {
     uint64_t unlogged_bytes;       /* of these, in memory queues */
     uint64_t log_room;             /* bytes that puts may log (volatile) */
     uint64_t log_lease_room;       /* bytes for what frees none (volatile) */
+    bool log_short;                /* one of them was missed (volatile) */
     uint64_t parked_bytes;         /* (volatile) */
     struct bao_session *last_peer; /* a cache */
     struct bao_queue *last_queue;  /* a cache */

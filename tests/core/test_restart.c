@@ -208,9 +208,28 @@ static void test_restart__a_full_log_refuses_puts_alone(void **state)
                "until 30003\n"
                "[   4] w1 done 1            -> ok\n"
                "[   5] p1 join buns         -> ok, done 1\n"
-               "[   6] broker log room 100000\n"
+               "[   6] broker log room 5000\n"
                "[   7] p1 put buns 'c'      -> ok, item 2\n"
                "[   7] p1 put buns 'c'      -> STORAGE_FULL\n");
+}
+
+/* A redriven payload is written once more, so it needs room like a put. */
+static void test_restart__a_full_log_refuses_a_redrive(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 put buns 'a' 'b'  -> ok, items 1-2\n"
+               "[   0] w1 get buns 2        -> ok, item 1 'a', item 2 'b', "
+               "leases 1-2 until 30000\n"
+               "[   1] w1 reject 1 2        -> ok x2\n"
+               "[   2] broker log room 10\n"
+               "[   3] p1 redrive buns      -> STORAGE_FULL\n"
+               "[   4] broker log room 5000\n"
+               "[   5] p1 redrive buns      -> STORAGE_FULL\n"
+               "[   6] broker log room 10000\n"
+               "[   7] p1 redrive buns      -> ok, moved 1\n"
+               "[   8] broker log room 10000\n"
+               "[   9] p1 redrive buns      -> ok, moved 1\n"
+               "[   9] p1 stat buns dead ready -> ok, dead 0, ready 2\n");
 }
 
 /* When the reserve is used too, only what frees room goes on. */
@@ -401,6 +420,7 @@ const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__a_memory_queue_becomes_durable_before_its_first_put,
               "S9.a"),
     CORE_TEST(test_restart__a_full_log_refuses_puts_alone, "S9.b"),
+    CORE_TEST(test_restart__a_full_log_refuses_a_redrive, "S9.b"),
     CORE_TEST(test_restart__a_log_at_its_end_hands_out_nothing_new, "S9.b"),
     CORE_TEST(test_restart__a_failed_disk_is_told_to_all_who_wait, "S9.c"),
     CORE_TEST(test_restart__an_item_without_its_payload_is_purged, ""),

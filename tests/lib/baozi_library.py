@@ -8,7 +8,7 @@ from baozi_test import ROOT, equal
 
 # status.h
 OK, FULL, EMPTY, STALE = 0, 1, 2, 6
-SESSION_GONE, CONNECTION_LOST = 24, 31
+SESSION_GONE, STORAGE_FULL, CONNECTION_LOST = 24, 25, 31
 
 
 class Item(ctypes.Structure):
@@ -19,6 +19,11 @@ class Item(ctypes.Structure):
                 ("group", ctypes.c_char_p), ("hidden", ctypes.c_void_p)]
 
 
+class Payload(ctypes.Structure):
+    """struct baozi_payload"""
+    _fields_ = [("data", ctypes.c_char_p), ("bytes", ctypes.c_size_t)]
+
+
 class Library:
     """Clients are the pointers that open() gives."""
 
@@ -26,6 +31,9 @@ class Library:
         self.so = ctypes.CDLL(os.path.join(ROOT, "build", "libbaozi.so"))
         self.so.baozi_put.argtypes = [
             ctypes.c_void_p, ctypes.c_char_p, ctypes.c_char_p,
+            ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
+        self.so.baozi_put_many.argtypes = [
+            ctypes.c_void_p, ctypes.c_char_p, ctypes.POINTER(Payload),
             ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p]
         self.so.baozi_get.argtypes = [
             ctypes.c_void_p, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_int64,
@@ -51,6 +59,13 @@ class Library:
         status = self.so.baozi_put(client, queue.encode(), text.encode(),
                                    len(text), None, wait_ms, None)
         return status, time.monotonic() - begin
+
+    def put_many(self, client, queue, payloads, wait_ms):
+        """All of them as one message; the status."""
+        many = (Payload * len(payloads))(
+            *(Payload(data, len(data)) for data in payloads))
+        return self.so.baozi_put_many(client, queue.encode(), many,
+                                      len(payloads), None, wait_ms, None)
 
     def get(self, client, queue, wait_ms):
         """(status, seconds, Item)"""

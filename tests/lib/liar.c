@@ -261,6 +261,22 @@ static int liar_sync_dir(void *context)
     return result;
 }
 
+/* Without a limit there is room for anything. */
+static int64_t liar_space(void *context)
+{
+    struct liar *liar = context;
+    int64_t result = enter(liar, LIAR_SPACE);
+    if (result == 0) {
+        uint64_t limit =
+            liar->limit_bytes == 0 ? UINT64_MAX : liar->limit_bytes;
+        uint64_t used = liar_bytes_of_all(liar);
+        uint64_t left = limit > used ? limit - used : 0;
+        result = left < INT64_MAX ? (int64_t)left : INT64_MAX;
+    }
+    leave(liar);
+    return result;
+}
+
 /* --- life and death --- */
 
 static void set_calls(struct liar *liar)
@@ -275,7 +291,8 @@ static void set_calls(struct liar *liar)
                                          .rename = liar_rename,
                                          .remove = liar_remove,
                                          .list = liar_list,
-                                         .sync_dir = liar_sync_dir};
+                                         .sync_dir = liar_sync_dir,
+                                         .space = liar_space};
     int made = pthread_mutex_init(&liar->lock, NULL);
     BAO_ASSERT(made == 0);
 }

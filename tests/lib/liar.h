@@ -28,6 +28,7 @@ enum liar_call {
     LIAR_REMOVE,
     LIAR_LIST,
     LIAR_SYNC_DIR,
+    LIAR_SPACE,
     LIAR_CALL_COUNT
 };
 
@@ -67,7 +68,7 @@ uint64_t liar_calls(const struct liar *liar, enum liar_call call);
 void liar_shorten(struct liar *liar, uint32_t n);
 /* One in `n` files that are to be overwritten is being read by a backup. */
 void liar_read_by_others(struct liar *liar, uint32_t n);
-/* Files may have so many bytes in all. */
+/* Files may have so many bytes in all, and the disk says what is left. */
 void liar_limit(struct liar *liar, uint64_t bytes);
 /* Bytes of all files. */
 uint64_t liar_bytes(const struct liar *liar);

@@ -24,7 +24,8 @@ uint64_t log_world_draw(struct log_world *world, uint64_t below)
 size_t log_entry_bytes(const struct log_world *world, uint64_t number)
 {
     uint64_t draw = mix(number * 3 + 1);
-    uint64_t bytes = draw % 64 == 0 ? world->bytes_max : 200;
+    uint64_t large = world->large == 0 ? 64 : world->large;
+    uint64_t bytes = draw % large == 0 ? world->bytes_max : 200;
     return 8 + (size_t)(mix(draw) %
                         (bytes < world->bytes_max ? bytes : world->bytes_max));
 }
@@ -305,6 +306,7 @@ void log_world_turn(struct log_world *world, uint64_t us)
     world->now_us += us;
     run_slow(world);
     bao_log_turn(world->log, world->now_us);
+    (void)bao_log_look(world->log, world->now_us);
     uint64_t synced = bao_log_marks(world->log).synced;
     while (world->safe + 1 < world->next && world->lsns[world->safe] <= synced)
         world->safe++;

@@ -25,6 +25,7 @@ struct log_world {
     uint64_t next;      /* number of the next entry, from 1 */
     uint64_t safe;      /* the last one that is known to be synced */
     uint64_t bytes_max; /* of an entry */
+    uint32_t large;     /* one in so many has more than 200 bytes; 0: 64 */
     uint64_t replayed;  /* the last number that the last start found */
     uint64_t loaded;    /* of these from the checkpoint: up to this one */
     uint64_t copies;    /* COPY records replayed */

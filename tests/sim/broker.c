@@ -122,6 +122,7 @@ static void turn(struct sim *sim, struct sim_event *event)
         turn_at(sim, broker->stopped_us);
         return;
     }
+    bao_disk_look(&broker->disk, sim->now_us);
     bao_gateway_tick(broker->gateway, sim->now_us);
     bao_edge_turn(broker->edge, sim->now_us);
     bool spent = take_events(sim);

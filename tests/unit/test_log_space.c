@@ -212,7 +212,8 @@ static void test_space__a_full_disk_takes_dead_facts_for_ever(void **state)
         liar_limit(world.liar, UINT64_MAX);
         for (int i = 0; i < 3000; i++)
             log_owner_turn(&owner, 1000);
-        assert_true(bao_log_room(world.log, BAO_LOG_FOR_PUTS) == UINT64_MAX);
+        assert_true(bao_log_room(world.log, BAO_LOG_FOR_PUTS) >
+                    50 * (uint64_t)SEGMENT_BYTES);
         log_owner_check_all(&owner);
         log_world_cut(&world, LIAR_CUT_SECTORS);
         assert_int_equal(log_owner_open(&owner), BAOZI_OK);
@@ -222,6 +223,121 @@ static void test_space__a_full_disk_takes_dead_facts_for_ever(void **state)
     }
 }
 
+/* Appends what `use` has room for, most of the time all of it. */
+static uint64_t spend(struct log_world *world, enum bao_log_use use)
+{
+    uint64_t room = bao_log_room(world->log, use);
+    uint64_t bytes = 0;
+    uint64_t count = 0;
+    if (log_world_draw(world, 3) == 0)
+        room /= 1 + log_world_draw(world, 8);
+    while (count < 400) {
+        bytes += bao_record_bytes(log_entry_bytes(world, world->next + count));
+        if (bytes > room)
+            break;
+        count++;
+    }
+    assert_true(log_world_put(world, count));
+    return count;
+}
+
+/* Another one on the disk takes room, or gives it back. */
+static void change_limit(struct log_world *world)
+{
+    uint64_t more = log_world_draw(world, 24 * SEGMENT_BYTES);
+    liar_limit(world->liar, liar_bytes(world->liar) + more);
+    for (int i = 0; i < 3; i++)
+        log_world_turn(world, BAO_LOG_LOOK_US);
+}
+
+static void begin_small(struct log_world *world, uint64_t seed)
+{
+    static const uint32_t parts[] = {1, 2, 3, 64}; /* of a segment */
+    static const uint32_t large[] = {1, 2, 8, 64};
+    log_world_init(world, seed, SEGMENT_BYTES);
+    if (seed % 3 != 0)
+        log_world_slow(world, (uint32_t)(seed % 3));
+    world->steps = 4;
+    world->large = large[seed / 4 % 4];
+    liar_limit(world->liar, (6 + seed % 30) * SEGMENT_BYTES);
+    assert_int_equal(log_world_open(world), BAOZI_OK);
+    world->bytes_max = bao_log_record_bytes_max(world->log) / parts[seed % 4];
+}
+
+static void end_small(struct log_world *world)
+{
+    liar_limit(world->liar, UINT64_MAX);
+    for (int i = 0; i < 3000; i++)
+        log_world_turn(world, 1000);
+    assert_true(bao_log_room(world->log, BAO_LOG_FOR_PUTS) >
+                30 * (uint64_t)SEGMENT_BYTES);
+    assert_int_equal(log_world_close(world), BAOZI_OK);
+    assert_int_equal(log_world_open(world), BAOZI_OK);
+    log_world_fini(world);
+}
+
+/* [S9, F7] On a disk of which nobody knows yet that it is nearly full: what
+ * the log has room for fits, whatever the sizes; and after a crash there is
+ * room for the tail. */
+static void test_space__what_there_is_room_for_fits(void **state)
+{
+    (void)state;
+    uint64_t puts = 0;
+    uint64_t refused = 0;
+    uint64_t crashes = 0;
+    for (uint64_t seed = 1; seed <= 150; seed++) {
+        struct log_world world;
+        begin_small(&world, seed);
+        for (int i = 0; i < 120; i++) {
+            bool room = bao_log_room(world.log, BAO_LOG_FOR_PUTS) > 0;
+            puts += spend(&world, BAO_LOG_FOR_PUTS);
+            refused += !room;
+            log_world_turn(&world, log_world_draw(&world, 20000));
+            assert_false(bao_log_failed(world.log));
+            if (room && log_world_draw(&world, 12) == 0) {
+                crashes++;
+                log_world_cut(&world,
+                              (enum liar_cut)(crashes % LIAR_CUT_COUNT));
+                assert_int_equal(log_world_open(&world), BAOZI_OK);
+            } else if (log_world_draw(&world, 20) == 0) {
+                change_limit(&world);
+            } else if (log_world_draw(&world, 12) == 0) {
+                (void)log_world_checkpoint(&world);
+            }
+        }
+        end_small(&world);
+    }
+    print_message("# %llu records, %llu crashes, %llu turns without room\n",
+                  (unsigned long long)puts,
+                  (unsigned long long)crashes,
+                  (unsigned long long)refused);
+    assert_true(puts > 50000 && crashes > 500 && refused > 500);
+}
+
+/* The reserve too, to its last byte, for what is no put. */
+static void test_space__so_does_what_uses_the_reserve(void **state)
+{
+    (void)state;
+    uint64_t ends = 0;
+    for (uint64_t seed = 1; seed <= 100; seed++) {
+        struct log_world world;
+        begin_small(&world, seed);
+        for (int i = 0; i < 80; i++) {
+            (void)spend(&world,
+                        (enum bao_log_use)log_world_draw(
+                            &world, BAO_LOG_FOR_SETTLES + 1));
+            log_world_turn(&world, log_world_draw(&world, 20000));
+            assert_false(bao_log_failed(world.log));
+            ends += bao_log_room(world.log, BAO_LOG_FOR_SETTLES) < 200;
+            if (log_world_draw(&world, 12) == 0)
+                (void)log_world_checkpoint(&world);
+        }
+        end_small(&world);
+    }
+    print_message("# at its end %llu times\n", (unsigned long long)ends);
+    assert_true(ends > 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_space__moving_survives_power_cuts),
         cmocka_unit_test(test_space__a_full_disk_is_no_end),
         cmocka_unit_test(test_space__a_full_disk_takes_dead_facts_for_ever),
+        cmocka_unit_test(test_space__what_there_is_room_for_fits),
+        cmocka_unit_test(test_space__so_does_what_uses_the_reserve),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);
     return cmocka_run_group_tests(tests, NULL, NULL);
