@@ -51,7 +51,7 @@ static const struct bao_option options[] = {
     CHOICE("durability",
            DURABILITY,
            "memory|os|disk|quorum",
-           "when a put is confirmed"),
+           "when a put is confirmed; os: a power cut may take the last 50 ms"),
     CHOICE("accounting",
            ACCOUNTING,
            "lease|count",

@@ -130,12 +130,15 @@ enum baozi_overflow {
     BAOZI_OVERFLOW_REJECT,
     BAOZI_OVERFLOW_DROP_OLDEST
 };
+/* What an item outlives once its put is confirmed. */
 enum baozi_durability {
     BAOZI_DURABILITY_DEFAULT, /* the strongest this broker has */
-    BAOZI_DURABILITY_MEMORY,
-    BAOZI_DURABILITY_OS,
-    BAOZI_DURABILITY_DISK,
-    BAOZI_DURABILITY_QUORUM
+    BAOZI_DURABILITY_MEMORY,  /* nothing: it ends with the broker */
+    BAOZI_DURABILITY_OS,      /* kill -9 of the broker. A power cut takes what
+                                 was confirmed in its last 50 ms (or last
+                                 8 MiB) and during one sync */
+    BAOZI_DURABILITY_DISK,    /* a power cut */
+    BAOZI_DURABILITY_QUORUM   /* the loss of a minority of brokers */
 };
 enum baozi_accounting { BAOZI_ACCOUNTING_LEASE, BAOZI_ACCOUNTING_COUNT };
 
