@@ -137,10 +137,12 @@ static struct bao_need need_of(const struct bao_gateway *gateway,
 {
     struct bao_depends on = {.step = step};
     const uint64_t synced = bao_journal_marks(gateway->journal).synced;
-    if (effect->wait == BAO_WAIT_LEASE)
+    if (effect->wait != BAO_WAIT_NONE && effect->level < BAO_LEVEL_DISK)
+        on.made = bao_journal_made(gateway->journal, effect->queue);
+    if (effect->wait == BAO_WAIT_LEASE && effect->level >= BAO_LEVEL_DISK)
         on.puts =
             bao_journal_put_of(gateway->journal, newest(effect->operation));
-    else if (effect->wait != BAO_WAIT_NONE)
+    else if (effect->wait != BAO_WAIT_NONE && effect->level >= BAO_LEVEL_OS)
         on.queue = bao_journal_last(gateway->journal, effect->queue);
     if (BAO_PLANTED(LEASE_UNSYNCED))
         on.puts = 0;

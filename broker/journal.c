@@ -311,3 +311,10 @@ uint64_t bao_journal_put_of(const struct bao_journal *journal, uint64_t id)
         return 0;
     return safe_at(journal, bao_unsynced_put(&journal->unsynced, id));
 }
+
+uint64_t bao_journal_made(const struct bao_journal *journal, uint64_t queue)
+{
+    if (journal->log == NULL || queue == 0)
+        return 0;
+    return safe_at(journal, bao_unsynced_made(&journal->unsynced, queue));
+}

@@ -111,5 +111,7 @@ bool bao_journal_failed(const struct bao_journal *journal);
  * or before this item may be handed out; 0 = nothing is in flight. */
 uint64_t bao_journal_last(const struct bao_journal *journal, uint64_t queue);
 uint64_t bao_journal_put_of(const struct bao_journal *journal, uint64_t id);
+/* Likewise before anything of the queue may be told that is less durable. */
+uint64_t bao_journal_made(const struct bao_journal *journal, uint64_t queue);
 
 #endif

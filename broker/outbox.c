@@ -56,10 +56,12 @@ struct bao_need bao_outbox_need(enum bao_wait wait,
 {
     struct bao_need need = {.at = {0}};
     uint64_t facts = on->queue;
-    if (wait == BAO_WAIT_NONE || level <= BAO_LEVEL_MEMORY)
+    if (wait == BAO_WAIT_NONE)
         return need;
     if (BAO_PLANTED(EARLY_REPLY) && wait != BAO_WAIT_LEASE)
         return need;
+    if (level < BAO_LEVEL_DISK)
+        need.at[BAO_MARK_SYNCED] = on->made;
     if (wait == BAO_WAIT_LEVEL)
         facts = later(on->step, on->queue);
     if (wait == BAO_WAIT_LEASE)

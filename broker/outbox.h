@@ -55,6 +55,7 @@ struct bao_depends {
     uint64_t step;  /* of the last fact of its step */
     uint64_t queue; /* of the last fact of its queue */
     uint64_t puts;  /* of the last put that it hands out */
+    uint64_t made;  /* of the fact that made its queue */
 };
 
 struct bao_reply {

@@ -22,6 +22,7 @@ struct queue {
     struct bao_link order;
     uint64_t incarnation;
     uint64_t last;
+    uint64_t made;    /* 0: before any of these */
     struct put *puts; /* a ring of `capacity`, a power of 2 */
     uint32_t capacity;
     uint32_t first;
@@ -119,6 +120,8 @@ void bao_unsynced_note(struct bao_unsynced *unsynced,
     }
     BAO_ASSERT(position >= queue->last);
     queue->last = position;
+    if (fact->kind == BAO_FACT_QUEUE_MADE)
+        queue->made = position;
     bao_list_push(&unsynced->order, &queue->order);
     if (fact->kind != BAO_FACT_ITEM_PUT)
         return;
@@ -155,6 +158,14 @@ uint64_t bao_unsynced_last(const struct bao_unsynced *unsynced,
     const struct queue *queue = find(unsynced, incarnation);
     const uint64_t last = queue == NULL ? 0 : queue->last;
     return last > unsynced->all ? last : unsynced->all;
+}
+
+uint64_t bao_unsynced_made(const struct bao_unsynced *unsynced,
+                           uint64_t incarnation)
+{
+    const struct queue *queue = find(unsynced, incarnation);
+    const uint64_t made = queue == NULL ? 0 : queue->made;
+    return made > unsynced->all ? made : unsynced->all;
 }
 
 uint64_t bao_unsynced_put(const struct bao_unsynced *unsynced, uint64_t id)

@@ -44,4 +44,10 @@ uint64_t bao_unsynced_last(const struct bao_unsynced *unsynced,
                            uint64_t incarnation);
 uint64_t bao_unsynced_put(const struct bao_unsynced *unsynced, uint64_t id);
 
+/* The position of the fact that made the queue; 0 = it is synced, or was. Who
+ * was told an id of a queue that a power cut unmakes would find another item
+ * under it, for the next queue has its incarnation. */
+uint64_t bao_unsynced_made(const struct bao_unsynced *unsynced,
+                           uint64_t incarnation);
+
 #endif

@@ -52,6 +52,8 @@
     X(REDRIVE_ANEW, "after a start a redrive begins anew")               \
     X(KEYS_LOST, "after a start dedup keys are not looked up")           \
     X(REPLAY_COUNTS, "what is replayed as done counts twice")            \
+    X(GRACE_LOST, "after a start leases end at once")                    \
+    X(ANEW_KEPT, "after a start a memory queue counts from 1 again")     \
     X(BATCH_SKIPPED, "the end of a full segment is not synced")
 
 /* Bugs of the durable log: its own tests must find them

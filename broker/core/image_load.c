@@ -126,7 +126,7 @@ static const char *take_answer(struct bao_image_loader *loader)
     answer->extra = bao_text_make(core, row->texts[0]);
     core->digest += bao_digest_answer(answer);
     if ((numbers[BAO_ANSWER_FLAGS] & BAO_ANSWER_LAST) != 0) {
-        session->last_answer = answer;
+        session->last_answers[false] = answer;
     }
     return NULL;
 }

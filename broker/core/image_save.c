@@ -19,24 +19,6 @@ static void put_ledger(uint64_t *numbers, const struct bao_ledger *ledger)
     }
 }
 
-static bool is_of_queue(uint16_t verb)
-{
-    return verb == BAO_VERB_DECLARE || verb == BAO_VERB_CONFIGURE ||
-           verb == BAO_VERB_PAUSE || verb == BAO_VERB_RESUME ||
-           verb == BAO_VERB_SHUTDOWN || verb == BAO_VERB_REOPEN;
-}
-
-/* The answers of facts that no log has. */
-static bool is_left_out(const struct bao_core *core,
-                        const struct bao_answer *answer)
-{
-    if (answer->queue == 0 || is_of_queue(answer->verb)) {
-        return false;
-    }
-    const struct bao_queue *queue = bao_queue_look(core, answer->queue);
-    return queue != NULL && !queue->logged;
-}
-
 void bao_image_save_session(struct bao_core *core, struct bao_session *session)
 {
     struct bao_image *image = core->image;
@@ -61,7 +43,7 @@ void bao_image_save_answer(struct bao_core *core, struct bao_answer *answer)
     struct bao_image *image = core->image;
     uint64_t *numbers = image->row.numbers;
     answer->stamp = core->stamp;
-    if (is_left_out(core, answer)) {
+    if (answer->unlogged) {
         image->partial = true;
         return;
     }
@@ -74,7 +56,7 @@ void bao_image_save_answer(struct bao_core *core, struct bao_answer *answer)
     numbers[BAO_ANSWER_NUMBER] = answer->number;
     numbers[BAO_ANSWER_FLAGS] =
         answer->flags |
-        (answer->session->last_answer == answer ? BAO_ANSWER_LAST : 0);
+        (answer->session->last_answers[false] == answer ? BAO_ANSWER_LAST : 0);
     numbers[BAO_ANSWER_VERB] = answer->verb;
     numbers[BAO_ANSWER_STATUS] = answer->status;
     image->row.texts[0] = bao_text_span(answer->extra);

@@ -175,6 +175,23 @@ void bao_session_forget(struct bao_core *core)
     }
 }
 
+static void begin_sorting(struct bao_core *core, struct bao_session *session)
+{
+    session->sorting = true;
+    session->sort_left = session->leases.count;
+    start_work(core, session);
+}
+
+/* With accounting `count` they would not run out either. */
+static void look_for_strays(struct bao_core *core, struct bao_session *session)
+{
+    if (session->strays_us == 0 || session->strays_us > core->now_us) {
+        return;
+    }
+    session->strays_us = 0;
+    begin_sorting(core, session);
+}
+
 void bao_session_due(struct bao_core *core, struct bao_session *session)
 {
     if (session->state == BAO_SESSION_DEAD) {
@@ -206,6 +223,7 @@ void bao_session_due(struct bao_core *core, struct bao_session *session)
             bao_notice(core, session, NULL, BAO_VERB_HEARTBEAT);
         BAO_SET(op, HEARTBEAT_MS, heartbeat_ms, session->heartbeat_ms);
     }
+    look_for_strays(core, session);
     arm(core, session);
 }
 
@@ -227,6 +245,9 @@ void bao_session_restart(struct bao_core *core)
             if (lease->lease_us > 0) {
                 lease->until_us =
                     core->now_us + BAO_RESTART_GRACE_US + lease->lease_us;
+                if (BAO_PLANTED(GRACE_LOST)) {
+                    lease->until_us = core->now_us;
+                }
                 bao_item_time(core, lease->item);
             }
         }
@@ -363,7 +384,7 @@ static bool end_leases(struct bao_core *core, struct bao_session *session)
 /* A subscription that goes on will say what it has not seen; one that ended,
  * and whose end was not heard, comes again as a new one and says nothing. After
  * a start of the broker it comes again too, unless it was given up meanwhile:
- * then there is a CANCEL for it. */
+ * then there is a CANCEL for it, or, if nobody waited for that, nothing. */
 static bool is_to_be_said(const struct bao_session *session,
                           const struct bao_lease *lease)
 {
@@ -371,7 +392,8 @@ static bool is_to_be_said(const struct bao_session *session,
         return false;
     }
     if (lease->stream == NULL) {
-        return bao_cancel_next(session, lease->rid) != lease->rid;
+        return session->strays_us != 0 &&
+               bao_cancel_next(session, lease->rid) != lease->rid;
     }
     return lease->stream->waiter != NULL;
 }
@@ -450,7 +472,6 @@ void bao_held(struct bao_core *core, const struct bao_call *call)
     if (bao_has(op, BAO_BIT(FLAGS)) && (op->flags & BAO_FLAG_MORE) != 0) {
         return;
     }
-    session->sorting = true;
-    session->sort_left = session->leases.count;
-    start_work(core, session);
+    session->strays_us = core->now_us + BAO_RESTART_GRACE_US;
+    begin_sorting(core, session);
 }

@@ -160,6 +160,7 @@ struct bao_answer {
     uint16_t verb;
     uint16_t status;
     uint32_t stamp;         /* of the last image that has it (volatile) */
+    bool unlogged;          /* its fact is in no log, so it is in no image */
     struct bao_list leases; /* GET: what it handed out */
     struct bao_text *extra; /* JOIN: counts, then errors; WAIT: the error */
 };
@@ -269,6 +270,8 @@ struct bao_session {
     bool sorting;       /* HELD is complete; what it left out goes back */
     bool restarted;     /* the broker was; it did not come back yet */
     uint64_t sort_left; /* leases that `sorting` has still to look at */
+    uint64_t strays_us; /* what no subscription took up by then goes back; 0 =
+                           it did, or there was no HELD */
     uint64_t peer;      /* the last; 0 = none */
     uint64_t bye_rid;
     uint64_t heard_us;
@@ -286,8 +289,10 @@ struct bao_session {
     uint64_t top;           /* no request above it is in the window */
     uint64_t seen;          /* no request above it arrived in this start */
     struct bao_tree window; /* requests by first rid; 0 waiting, 1 kept */
-    struct bao_answer *last_answer; /* the next one may go on it */
-    uint32_t answers;               /* requests answered and kept */
+    /* The next one may go on it: of those that a log has, and of the others, so
+     * that a start finds the same answers. */
+    struct bao_answer *last_answers[2];
+    uint32_t answers; /* requests answered and kept */
     struct bao_list tallies;
     struct bao_list leases;
     struct bao_list progresses; /* of redrives that are not answered */

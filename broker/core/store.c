@@ -13,6 +13,7 @@
 #include "broker/core/names.h"
 #include "broker/core/shelf.h"
 #include "broker/core/tally.h"
+#include "common/planted.h"
 
 struct bao_queue *bao_queue_look(const struct bao_core *core,
                                  uint64_t incarnation)
@@ -244,8 +245,10 @@ static void begin_anew(struct bao_core *core, struct bao_queue *queue)
     BAO_ASSERT(queue->ledger.accepted == 0);
     core->digest -= bao_digest_queue(queue) + bao_digest_counts(queue);
     bao_table_remove(&core->queues_by_incarnation, &queue->by_incarnation);
-    core->last_incarnation++;
-    queue->incarnation = core->last_incarnation;
+    if (!BAO_PLANTED(ANEW_KEPT)) {
+        core->last_incarnation++;
+        queue->incarnation = core->last_incarnation;
+    }
     queue->last = core->first_n;
     queue_weigh(queue);
     bao_table_put(&core->queues_by_incarnation,

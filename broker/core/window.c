@@ -9,6 +9,7 @@
 #include "broker/core/image_touch.h"
 #include "broker/core/keep.h"
 #include "broker/core/memory.h"
+#include "broker/core/store.h"
 #include "broker/core/tally.h"
 
 #define WAITING 0u
@@ -77,8 +78,8 @@ void bao_answer_drop(struct bao_core *core, struct bao_answer *answer)
         core->dead_answers -= answer->request.count;
     }
     core->digest -= bao_digest_answer(answer);
-    if (session->last_answer == answer) {
-        session->last_answer = NULL;
+    if (session->last_answers[answer->unlogged] == answer) {
+        session->last_answers[answer->unlogged] = NULL;
     }
     bao_window_remove(session, &answer->request);
     if (answer->verb == BAO_VERB_WAIT) {
@@ -150,6 +151,7 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
     next.verb = fact->verb;
     next.status = fact->status;
     next.queue = fact->queue;
+    next.unlogged = !bao_store_logs(core, fact);
     next.flags = fact->flags & (BAO_FLAG_ATOMIC | BAO_FLAG_DUPLICATE |
                                 BAO_FLAG_ASKED | BAO_FLAG_CREATED);
     next.first_id = fact->first_id;
@@ -158,7 +160,7 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
     } else if (fact->first_id == 0 && fact->ids != NULL && fact->count > 0) {
         next.first_id = fact->ids[0];
     }
-    struct bao_answer *answer = session->last_answer;
+    struct bao_answer *answer = session->last_answers[next.unlogged];
     if (goes_on(answer, &next)) {
         bao_image_touch_answer(core, answer);
         core->digest -= bao_digest_answer(answer);
@@ -178,8 +180,9 @@ struct bao_answer *bao_answer_keep(struct bao_core *core,
     answer->status = next.status;
     answer->queue = next.queue;
     answer->flags = next.flags;
+    answer->unlogged = next.unlogged;
     answer->first_id = next.first_id;
-    session->last_answer = answer;
+    session->last_answers[next.unlogged] = answer;
     core->digest += bao_digest_answer(answer);
     return answer;
 }
@@ -203,13 +206,14 @@ split_after(struct bao_core *core, struct bao_answer *answer, uint64_t last)
         core->dead_answers -= moved;
     }
     struct bao_answer *rest = bao_answer_new(core, session, last + 1, moved);
-    if (session->last_answer == answer) {
-        session->last_answer = rest;
+    if (session->last_answers[answer->unlogged] == answer) {
+        session->last_answers[answer->unlogged] = rest;
     }
     rest->queue = answer->queue;
     rest->verb = answer->verb;
     rest->status = answer->status;
     rest->flags = answer->flags;
+    rest->unlogged = answer->unlogged;
     rest->first_id = answer->first_id;
     rest->number = answer->number;
     rest->extra = bao_text_share(answer->extra);

@@ -363,6 +363,29 @@ test_restart__a_subscription_given_up_meanwhile_holds_nothing(void **state)
                "ready 2\n");
 }
 
+/* Nobody waited for the CANCEL, so none comes: what no subscription took up by
+ * then goes back. */
+static void
+test_restart__a_subscription_that_never_comes_back_holds_nothing(void **state)
+{
+    (void)state;
+    world_says("[   0] p1 declare buns accounting count -> ok, created\n"
+               "[   0] w1 subscribe buns items 2 #s .. waits\n"
+               "[   1] p1 put buns 'a' 'b'          -> ok, items 1-2\n"
+               "       w1 subscribe #s              -> push 1: item 1 'a', "
+               "item 2 'b', leases 1-2 for life\n"
+               "[   2] broker dies\n"
+               "[   3] broker restarts\n"
+               "[   4] w1 hello resume              -> ok, session 2, "
+               "resumed\n"
+               "[   4] w1 held 1\n"
+               "[   5] w1 stat buns leased ready    -> ok, leased 2, "
+               "ready 0\n"
+               "[15000] w1 stat buns leased ready   -> ok, leased 1, "
+               "ready 1\n"
+               "[15001] w1 done 1                   -> ok\n");
+}
+
 /* Its limit is for all of it, and its answer counts all of it; the first one
  * that it moved is not moved again though it is dead again. */
 static void test_restart__a_redrive_goes_on_where_it_was(void **state)
@@ -428,6 +451,8 @@ const struct core_test core_tests_restart[] = {
     CORE_TEST(test_restart__a_dead_session_is_remembered_across_a_restart,
               "S7.a S3.5.b"),
     CORE_TEST(test_restart__a_subscription_given_up_meanwhile_holds_nothing,
+              "S3.2.d S4.4.g"),
+    CORE_TEST(test_restart__a_subscription_that_never_comes_back_holds_nothing,
               "S3.2.d S4.4.g"),
     CORE_TEST(test_restart__a_redrive_goes_on_where_it_was, "S2.r S3.5.b"),
     CORE_TEST(test_restart__a_redrive_of_a_dead_session_waits_for_it,

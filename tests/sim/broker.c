@@ -61,7 +61,7 @@ bool broker_listens(const struct sim *sim)
 
 unsigned broker_life(const struct sim *sim)
 {
-    return sim->disk != NULL ? 1 : sim->broker->starts;
+    return sim->broker->starts;
 }
 
 /* --- turns ---------------------------------------------------------------- */
@@ -209,7 +209,7 @@ static bool recover(struct sim *sim, const struct bao_core_config *config)
                           &exit_code)) {
         return false;
     }
-    prefix_found(sim, broker->disk.last_index, bao_core_digest(broker->core));
+    prefix_found(sim, broker->disk.last_index, replay_digest(broker->core));
     replay_open(broker->core, config);
     bao_core_recovered(broker->core, sim->now_us, 0);
     replay_recovered(sim->now_us);
@@ -287,6 +287,10 @@ static void start(struct sim *sim)
         disk_started(sim, &broker->disk.report);
         (void)disk_start_ends(sim);
     }
+    history_event(sim->history,
+                  &(struct history_event){.kind = HISTORY_STARTED,
+                                          .client = SIM_CLIENTS,
+                                          .us = sim->now_us});
     sim_state(sim, SIM_BROKER, '.');
     sim_say(sim, SIM_BROKER, '=', "starts, the %u. time", broker->starts);
     turn_at(sim, sim->now_us);
@@ -316,7 +320,8 @@ static void stop(struct sim *sim, enum sim_end end)
     history_event(sim->history,
                   &(struct history_event){.kind = HISTORY_BROKER,
                                           .client = SIM_CLIENTS,
-                                          .us = sim->now_us});
+                                          .us = sim->now_us,
+                                          .cut = end == SIM_END_CUT});
     if (sim->disk != NULL) {
         end_disk(sim, end);
     }

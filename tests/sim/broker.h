@@ -21,8 +21,7 @@ void broker_close(struct sim *sim);
 struct bao_edge *broker_edge(struct sim *sim);
 struct bao_core *broker_core(struct sim *sim);
 bool broker_is_up(const struct sim *sim);
-/* Which start of it this is, from 1: those that know nothing of each other
- * are counted, so that a durable one has one life. */
+/* Which start of it this is, from 1. */
 unsigned broker_life(const struct sim *sim);
 
 /* Something happened: it turns soon. */
@@ -43,6 +42,10 @@ struct bao_core_config;
 void replay_open(struct bao_core *core, const struct bao_core_config *config);
 /* So does the second one. */
 void replay_recovered(uint64_t now_us);
+/* The digest of what a start must find as it was. Beside memory queues that is
+ * not the broker's own counters: an image has them as they are, the facts of a
+ * log as they were when one of them was last logged. */
+uint64_t replay_digest(const struct bao_core *core);
 void replay_close(void);
 
 #endif

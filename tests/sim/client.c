@@ -11,6 +11,7 @@
 #include "tests/sim/count.h"
 #include "tests/sim/network.h"
 #include "tests/sim/program.h"
+#include "tests/sim/queues.h"
 
 #define RECONNECT_US       (100 * SIM_MS)
 #define YOUNG_US           (10 * RECONNECT_US)
@@ -18,6 +19,11 @@
 #define PUMP_ROUNDS        64
 
 static void wake_at(struct sim_client *client, uint64_t at_us);
+
+unsigned client_life(const struct sim_client *client, unsigned queue)
+{
+    return queue_is_kept(client->sim, queue) ? 1 : client->start;
+}
 
 bool client_runs(const struct sim_client *client)
 {
@@ -75,7 +81,7 @@ void client_connected(struct sim *sim, struct sim_wire *wire)
     struct sim_client *client = wire->client;
     if (client->wire == wire) {
         client->news_up = true;
-        client->life = broker_life(sim);
+        client->start = broker_life(sim);
         wake_at(client, sim->now_us);
     }
 }

@@ -46,7 +46,7 @@ struct sim_client {
     uint32_t pid;
     uint64_t process;
     uint64_t session; /* grows with every new one, over all clients */
-    unsigned life;    /* start of the broker that its wire leads to */
+    unsigned start;   /* of the broker that its wire leads to */
     struct bao_dialogue *dialogue;
     struct sim_wire *wire;
     bool line_up;
@@ -85,6 +85,10 @@ void client_cut(struct sim *sim,
                 bool broker_learns);
 
 bool client_runs(const struct sim_client *client);
+/* Of the broker that it speaks with, as far as the queue is concerned: starts
+ * that know nothing of each other's items are counted, so that a durable queue
+ * has one life. */
+unsigned client_life(const struct sim_client *client, unsigned queue);
 
 /* Sends, takes, ticks: after anything was submitted. */
 void client_pump(struct sim_client *client);

@@ -40,7 +40,6 @@ void call_submit(struct sim_call *call, struct history_op *op)
     op->client = client->index;
     op->process = client->process;
     op->session = client->session;
-    op->asked_life = client->life;
     op->verb = call->request.operation.verb;
     op->asked_us = sim->now_us;
     op->flags = call->request.operation.flags;
@@ -133,7 +132,7 @@ static uint64_t note_item(struct sim_client *client,
         .client = client->index,
         .process = client->process,
         .session = client->session,
-        .life = client->life,
+        .life = client_life(client, op->queue),
         .queue = op->queue,
         .us = sim->now_us,
         .id = item->id,
@@ -301,7 +300,7 @@ static void on_answered(void *context,
     op->attempts = request->attempts;
     op->told_us = sim->now_us;
     op->told_session = client->session;
-    op->life = client->life;
+    op->life = client_life(client, op->queue);
     op->status = status_of(call, answer);
     note_counts(op, answer);
     tell_told(sim, call->op);

@@ -20,8 +20,7 @@ struct history_op {
     uint64_t process; /* which life of the client, 1.. over all clients */
     uint64_t session; /* of the client when it asked, likewise */
     uint64_t told_session;
-    unsigned life;       /* start of the broker that answered; 0 = none did */
-    unsigned asked_life; /* start that the client had spoken with last */
+    unsigned life; /* client_life() of who answered; 0 = nobody did */
     uint64_t verb;
     unsigned queue; /* SIM_QUEUES: of none */
     uint64_t asked_us;
@@ -87,7 +86,8 @@ enum history_fault {
     HISTORY_PAUSED,  /* the client stood still, up to now */
     HISTORY_STALLED, /* nothing passed between the client and the broker, or
                         the broker stood still, up to now */
-    HISTORY_BROKER   /* a life of the broker ended */
+    HISTORY_BROKER,  /* a life of the broker ended */
+    HISTORY_STARTED  /* and another began */
 };
 
 struct history_event {
@@ -95,6 +95,7 @@ struct history_event {
     unsigned client;
     uint64_t us;
     uint64_t from_us; /* PAUSED, STALLED */
+    bool cut;         /* BROKER: its power was cut */
 };
 
 struct sim_history {

@@ -1,6 +1,7 @@
 /*
  * judge_items.c - stored once, no ghosts, one lease at a time, done once.
  */
+#include "tests/sim/count.h"
 #include "tests/sim/judges.h"
 #include "tests/sim/tell.h"
 
@@ -100,14 +101,19 @@ void judge_tokens(const struct view *view)
 
 /* --- settling [P4] -------------------------------------------------------- */
 
-/* Handed out under a larger token than this one. */
-static const struct view_grant *
-later_grant(const struct view *view, uint64_t id, uint64_t token)
+/* Handed out under a larger token than this one, and not taken back by a power
+ * cut until then: a lease is on the disk before anybody is told, but synced
+ * only with the next batch. */
+static const struct view_grant *later_grant(const struct view *view,
+                                            uint64_t id,
+                                            uint64_t token,
+                                            uint64_t until_us)
 {
     const struct view_item *item = view_item(view, id);
     for (size_t i = 0; item != NULL && i < item->grant_count; i++) {
         const struct view_grant *grant = view_item_grant(view, item, i);
-        if (grant->token > token) {
+        struct view_time since = {grant->time.from_us, until_us};
+        if (grant->token > token && !view_was_cut(view, since)) {
             return grant;
         }
     }
@@ -130,7 +136,8 @@ static void judge_settle(const struct view *view, uint64_t index)
         return;
     }
     bool final = op->verb == BAO_VERB_DONE || op->verb == BAO_VERB_REJECT;
-    const struct view_grant *later = later_grant(view, op->id, op->token);
+    const struct view_grant *later =
+        later_grant(view, op->id, op->token, op->told_us);
     VIEW_CHECK(view,
                !final || later == NULL,
                "#%llu settled %s, but it is handed out again",
@@ -145,38 +152,17 @@ static void judge_settle(const struct view *view, uint64_t index)
                tell_id(later->token));
 }
 
-/* Nothing happened to the holder that ends a lease. */
-static bool
-is_undisturbed(const struct view *view, unsigned client, struct view_time when)
-{
-    if (view_restarted(view, when)) {
-        return false; /* a power cut forgets leases that were not synced */
-    }
-    static const enum history_fault faults[] = {HISTORY_DIED,
-                                                HISTORY_BYE,
-                                                HISTORY_SESSION,
-                                                HISTORY_CUT,
-                                                HISTORY_PAUSED,
-                                                HISTORY_STALLED};
-    for (size_t i = 0; i < sizeof faults / sizeof faults[0]; i++) {
-        if (view_befell(view, faults[i], client, when)) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* An automatic item is settled by being handed over, if its holder is well. */
 static void judge_automatic(const struct view *view,
                             const struct history_delivery *delivery)
 {
     const struct view_grant *later =
-        later_grant(view, delivery->id, delivery->token);
-    struct view_time when = {view->history->ops[delivery->op].asked_us,
-                             later == NULL ? 0 : later->time.to_us};
+        later_grant(view, delivery->id, delivery->token, 0);
+    uint64_t asked_us = view->history->ops[delivery->op].asked_us;
     VIEW_CHECK(view,
                !delivery->automatic || delivery->token == 0 || later == NULL ||
-                   !is_undisturbed(view, delivery->client, when),
+                   view_disturbed_us(view, delivery, asked_us) <=
+                       later->time.to_us,
                "%s was handed over by an automatic get, and comes again",
                tell_id(delivery->id));
 }
@@ -212,27 +198,86 @@ static uint64_t least_us(const struct history_delivery *delivery)
                                                         : delivery->lease_ms);
 }
 
-/* While its holder is well and says nothing, an item is nobody else's. */
+/* While its holder is well and says nothing, an item is nobody else's; also
+ * when the broker is killed and comes back [S8]. */
+static void judge_kept(const struct view *view,
+                       const struct view_item *item,
+                       const struct view_grant *now,
+                       const struct view_grant *next)
+{
+    const struct history_delivery *delivery =
+        &view->history->deliveries[now->delivery];
+    if (delivery->return_us <= next->time.to_us || delivery->automatic ||
+        view_disturbed_us(view, delivery, now->time.from_us) <=
+            next->time.to_us) {
+        return;
+    }
+    VIEW_CHECK(view,
+               next->time.to_us - now->time.from_us >= least_us(delivery),
+               "%s under token %s went to somebody else too early",
+               tell_id(item->id),
+               tell_id(now->token));
+}
+
+/* Its holder said task_done() at that time, which is of any item it holds. */
+static bool may_be_task_done(const struct view *view,
+                             const struct history_op *settle,
+                             uint64_t from_us)
+{
+    for (size_t i = 0; i < view->history->op_count; i++) {
+        const struct history_op *op = &view->history->ops[i];
+        if (op->verb == BAO_VERB_DONE_NEXT && op->queue == settle->queue &&
+            op->client == settle->client && op->asked_us <= settle->told_us &&
+            (!op->told || op->told_us >= from_us)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Its first settle counts then. */
+static void judge_first_settle(const struct view *view, uint64_t index)
+{
+    const struct history_op *op = &view->history->ops[index];
+    const struct history_delivery *delivery =
+        &view->history->deliveries[op->delivery];
+    const struct sim_queue *queue = &sim_queues[op->queue];
+    uint64_t from_us = view_grant(view, delivery->token)->time.from_us;
+    if (!op->told || op->verb == BAO_VERB_TOUCH || queue->operated ||
+        queue->redriven || op->queue == SIM_COUNTED || delivery->automatic ||
+        delivery->return_us != op->asked_us ||
+        op->told_us - from_us >= least_us(delivery) ||
+        view_disturbed_us(view, delivery, from_us) <= op->told_us ||
+        may_be_task_done(view, op, from_us)) {
+        return;
+    }
+    VIEW_CHECK(view,
+               op->status != BAOZI_STALE,
+               "#%llu settles %s in time, and nothing befell its holder, but "
+               "the lease is lost",
+               VIEW_NUMBER(index),
+               tell_id(op->id));
+    if (op->status == BAOZI_OK &&
+        view_restarted(view, (struct view_time){from_us, op->asked_us})) {
+        SIM_COUNT(view->sim, LEASES_OUTLIVED);
+    }
+}
+
 void judge_leases(const struct view *view)
 {
     for (size_t i = 0; i < view->item_count; i++) {
         const struct view_item *item = &view->items[i];
         for (size_t k = 0; k + 1 < item->grant_count; k++) {
-            const struct view_grant *now = view_item_grant(view, item, k);
-            const struct view_grant *next = view_item_grant(view, item, k + 1);
-            const struct history_delivery *delivery =
-                &view->history->deliveries[now->delivery];
-            struct view_time when = {now->time.from_us, next->time.to_us};
-            if (delivery->return_us <= when.to_us || delivery->automatic ||
-                !is_undisturbed(view, delivery->client, when)) {
-                continue;
-            }
-            VIEW_CHECK(view,
-                       next->time.to_us - now->time.from_us >=
-                           least_us(delivery),
-                       "%s under token %s went to somebody else too early",
-                       tell_id(item->id),
-                       tell_id(now->token));
+            judge_kept(view,
+                       item,
+                       view_item_grant(view, item, k),
+                       view_item_grant(view, item, k + 1));
+        }
+    }
+    for (size_t i = 0; i < view->history->op_count; i++) {
+        if (view->history->ops[i].delivery != HISTORY_NONE &&
+            is_settle(view->history->ops[i].verb)) {
+            judge_first_settle(view, i);
         }
     }
 }

@@ -14,17 +14,22 @@ static bool was_accepted(const struct history_op *op)
            (op->told_flags & BAO_FLAG_DUPLICATE) == 0;
 }
 
+static bool may_be_late(const struct history_op *put)
+{
+    return put->attempts > 1 &&
+           (put->wait_ms != SIM_NEVER || sim_queues[put->queue].operated);
+}
+
 /* What one client puts into one queue gets ids in the order of its calls. One
- * whose time was over and whose refusal was lost may be tried again, behind
- * those that came after it. */
+ * that was refused, as its time was over or its queue gone, and was not told so
+ * may be tried again, behind those that came after it. */
 void judge_producers(const struct view *view)
 {
     const struct sim_history *history = view->history;
     const struct history_op *last[SIM_CLIENTS][SIM_QUEUES] = {{0}};
     for (size_t i = 0; i < history->op_count; i++) {
         const struct history_op *op = &history->ops[i];
-        bool again = op->attempts > 1 && op->wait_ms != SIM_NEVER;
-        if (!was_accepted(op) || again) {
+        if (!was_accepted(op) || may_be_late(op)) {
             continue;
         }
         const struct history_op **before = &last[op->client][op->queue];

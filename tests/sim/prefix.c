@@ -62,12 +62,10 @@ static void put_digest(struct sim_prefix *prefix, uint64_t digest)
     prefix->digests[prefix->count] = digest;
 }
 
-void prefix_fact(struct sim *sim, const struct bao_fact *fact, uint64_t digest)
+void prefix_fact(struct sim *sim, uint64_t digest)
 {
-    if (!fact->unlogged) {
-        sim->prefix->count++;
-        put_digest(sim->prefix, digest);
-    }
+    sim->prefix->count++;
+    put_digest(sim->prefix, digest);
 }
 
 static void add_mark(struct sim_prefix *prefix, const struct mark *mark)

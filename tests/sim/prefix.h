@@ -7,14 +7,13 @@
 
 #include "tests/sim/sim.h"
 
-struct bao_fact;
 struct bao_journal;
 
 void prefix_open(struct sim *sim);
 void prefix_close(struct sim *sim);
 
-/* One fact more, and the digest of what is true after it. */
-void prefix_fact(struct sim *sim, const struct bao_fact *fact, uint64_t digest);
+/* One fact more that a log has, and the digest of what all of these say. */
+void prefix_fact(struct sim *sim, uint64_t digest);
 /* A turn of the broker is over: notes how safe its facts are. */
 void prefix_turn(struct sim *sim, const struct bao_journal *journal);
 /* The life ended; everything `written` must be found again, or what was synced

@@ -178,6 +178,9 @@ static void count_ok(struct sim *sim, const struct history_op *op)
         if ((op->flags & BAO_FLAG_ATOMIC) != 0) {
             SIM_COUNT(sim, PUT_MANY);
         }
+        if (sim->disk != NULL && !queue_is_kept(sim, op->queue)) {
+            SIM_COUNT(sim, MEMORY_PUTS);
+        }
         return;
     case BAO_VERB_GET:
         if (waited) {

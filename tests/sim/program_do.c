@@ -63,10 +63,9 @@ void do_declare(struct sim_client *client, unsigned queue)
     struct sim_call *call = ask_begin(client, BAO_VERB_DECLARE, queue);
     struct history_op op = ask_op(queue);
     call->options = sim_queues[queue].options;
-    if (sim->disk != NULL && !disk_may_be_cut(sim) &&
-        (queue == SIM_FIFO || queue == SIM_PRIO)) {
+    if (queue_level(sim, queue) != BAO_LEVEL_DEFAULT) {
         call->options.present |= BAO_OPTION_BIT(DURABILITY);
-        call->options.durability = BAO_LEVEL_OS;
+        call->options.durability = queue_level(sim, queue);
     }
     call->request.operation.options = &call->options;
     client->opened |= 1u << queue;

@@ -4,6 +4,8 @@
  */
 #include "tests/sim/queues.h"
 
+#include "tests/sim/disk.h"
+
 #define SET(NAME) BAO_OPTION_BIT(NAME)
 #define USUAL                                                         \
     (SET(MAXSIZE) | SET(LEASE) | SET(MAX_RUN) | SET(MAX_DELIVERIES) | \
@@ -77,3 +79,29 @@ const struct sim_queue sim_queues[SIM_QUEUES] = {
                               TIMES},
                   .large = true},
 };
+
+void queues_choose_levels(struct sim *sim)
+{
+    bool mixed = sim->disk != NULL && sim_chance(sim, 500);
+    for (unsigned i = 0; i < SIM_QUEUES; i++) {
+        enum bao_level level = BAO_LEVEL_DEFAULT;
+        if (mixed && sim_chance(sim, 300)) {
+            level = BAO_LEVEL_MEMORY;
+        } else if (sim->disk != NULL && !disk_may_be_cut(sim) &&
+                   (i == SIM_FIFO || i == SIM_PRIO)) {
+            level = BAO_LEVEL_OS;
+        }
+        sim->levels[i] = (uint8_t)level;
+    }
+}
+
+enum bao_level queue_level(const struct sim *sim, unsigned queue)
+{
+    return (enum bao_level)sim->levels[queue];
+}
+
+bool queue_is_kept(const struct sim *sim, unsigned queue)
+{
+    return sim->disk != NULL &&
+           (queue >= SIM_QUEUES || sim->levels[queue] != BAO_LEVEL_MEMORY);
+}

@@ -33,4 +33,11 @@ struct sim_queue {
 
 extern const struct sim_queue sim_queues[SIM_QUEUES];
 
+/* The levels that clients declare in this run: in memory without a disk, with
+ * one of every kind. Once, before anything else knows a queue. */
+void queues_choose_levels(struct sim *sim);
+enum bao_level queue_level(const struct sim *sim, unsigned queue);
+/* What is in it outlives the broker. SIM_QUEUES: what is of no queue. */
+bool queue_is_kept(const struct sim *sim, unsigned queue);
+
 #endif

@@ -18,6 +18,7 @@
 #include "tests/sim/nemesis.h"
 #include "tests/sim/network.h"
 #include "tests/sim/prefix.h"
+#include "tests/sim/queues.h"
 
 #define ARENA_BYTES (UINT64_C(4) << 20)
 #define EVENTS_MAX  UINT64_C(2000000)
@@ -150,6 +151,7 @@ struct sim *sim_open(uint64_t seed, bool durable)
         disk_open(sim);
         prefix_open(sim);
     }
+    queues_choose_levels(sim);
     broker_open(sim);
     clients_open(sim);
     return sim;

@@ -85,6 +85,7 @@ struct sim {
     uint64_t work_until_us;
     uint64_t long_night_us; /* when everybody sleeps for an hour; 0 = never */
     uint64_t last_key;      /* of dedup, that a put had; 0 = none */
+    uint8_t levels[SIM_QUEUES]; /* as declared: queues.h */
     uint32_t last_pid;
 };
 

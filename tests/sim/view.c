@@ -314,9 +314,6 @@ struct view *view_open(struct sim_history *history, struct sim *sim)
     struct view *view = make(1, sizeof *view);
     view->sim = sim;
     view->history = history;
-    for (size_t i = 0; i < history->event_count; i++) {
-        view->lives += history->events[i].kind == HISTORY_BROKER ? 1u : 0u;
-    }
     add_grants(view);
     add_gaps(view);
     add_items(view);
@@ -345,6 +342,13 @@ const struct view_grant *
 view_item_grant(const struct view *view, const struct view_item *item, size_t i)
 {
     return &view->grants[view->by_item[item->first_grant + i]];
+}
+
+const struct view_grant *view_grant(const struct view *view, uint64_t token)
+{
+    struct view_grant key = {.token = token};
+    return bsearch(
+        &key, view->grants, view->grant_count, sizeof *view->grants, by_token);
 }
 
 bool view_was_there(const struct view *view,
@@ -383,6 +387,60 @@ bool view_befell(const struct view *view,
     return false;
 }
 
+/* While the broker is down no line is up. */
+static bool
+may_end_lease(const struct history_event *event, bool is_kept, bool is_up)
+{
+    switch (event->kind) {
+    case HISTORY_BROKER: return event->cut || !is_kept;
+    case HISTORY_STARTED: return false;
+    case HISTORY_CUT: return is_up;
+    case HISTORY_DIED:
+    case HISTORY_BYE:
+    case HISTORY_SESSION:
+    case HISTORY_PAUSED:
+    case HISTORY_STALLED: return true;
+    }
+    return true;
+}
+
+uint64_t view_disturbed_us(const struct view *view,
+                           const struct history_delivery *delivery,
+                           uint64_t from_us)
+{
+    bool is_kept = queue_is_kept(view->sim, delivery->queue);
+    bool is_up = true;
+    uint64_t least_us = SIM_NEVER;
+    for (size_t i = 0; i < view->history->event_count; i++) {
+        const struct history_event *event = &view->history->events[i];
+        bool lasts =
+            event->kind == HISTORY_PAUSED || event->kind == HISTORY_STALLED;
+        uint64_t us = lasts ? event->from_us : event->us;
+        bool concerns =
+            event->client == delivery->client || event->client == SIM_CLIENTS;
+        if (concerns && event->us >= from_us && us < least_us &&
+            may_end_lease(event, is_kept, is_up)) {
+            least_us = us;
+        }
+        if (event->client == SIM_CLIENTS) {
+            is_up = event->kind == HISTORY_STARTED;
+        }
+    }
+    return least_us;
+}
+
+bool view_was_cut(const struct view *view, struct view_time when)
+{
+    for (size_t i = 0; i < view->history->event_count; i++) {
+        const struct history_event *event = &view->history->events[i];
+        if (event->kind == HISTORY_BROKER && event->cut &&
+            event->us >= when.from_us && event->us <= when.to_us) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool view_restarted(const struct view *view, struct view_time when)
 {
     for (size_t i = 0; i < view->history->event_count; i++) {
@@ -403,7 +461,8 @@ bool view_in_one_life(const struct view *view, const struct history_op *op)
 
 bool view_in_one_memory(const struct view *view, const struct history_op *op)
 {
-    return view->sim->disk != NULL ? op->told : view_in_one_life(view, op);
+    return queue_is_kept(view->sim, op->queue) ? op->told
+                                               : view_in_one_life(view, op);
 }
 
 bool view_is_refusal(uint64_t status)

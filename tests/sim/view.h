@@ -60,7 +60,6 @@ struct view {
     size_t gap_count;
     struct view_item *items; /* by id */
     size_t item_count;
-    unsigned lives;
 };
 
 struct view *view_open(struct sim_history *history, struct sim *sim);
@@ -71,6 +70,9 @@ struct view_item *view_item(const struct view *view, uint64_t id);
 const struct view_grant *view_item_grant(const struct view *view,
                                          const struct view_item *item,
                                          size_t i);
+
+/* The one with that token, which somebody was given. */
+const struct view_grant *view_grant(const struct view *view, uint64_t token);
 
 /* True if nobody can have been given the item from its acceptance up to
  * `to_us`, and somebody was later: so it was there all the time. */
@@ -83,6 +85,15 @@ bool view_befell(const struct view *view,
                  enum history_fault kind,
                  unsigned client,
                  struct view_time when);
+/* The first moment after `from_us` at which something befell the holder of a
+ * delivery, or the broker, that may end its lease; NEVER if there was none. A
+ * broker that was killed, and has the item on its disk, has the lease too, and
+ * what befell the line of a client while the broker was down does not count. */
+uint64_t view_disturbed_us(const struct view *view,
+                           const struct history_delivery *delivery,
+                           uint64_t from_us);
+/* True if its power was cut between the two. */
+bool view_was_cut(const struct view *view, struct view_time when);
 /* True if the broker died between the two. */
 bool view_restarted(const struct view *view, struct view_time when);
 

@@ -187,7 +187,7 @@ static void expect_need(enum bao_wait wait,
                         uint64_t synced,
                         uint64_t committed)
 {
-    const struct bao_depends on = {.step = 30, .queue = 20, .puts = 10};
+    const struct bao_depends on = {.step = 30, .queue = 20, .puts = 10, .made = 5};
     struct bao_need need = bao_outbox_need(wait, level, &on);
     assert_int_equal(need.at[BAO_MARK_WRITTEN], written);
     assert_int_equal(need.at[BAO_MARK_SYNCED], synced);
@@ -200,11 +200,11 @@ static void test_outbox__what_waits_for_what(void **state)
     (void)state;
     for (int level = BAO_LEVEL_MEMORY; level <= BAO_LEVEL_QUORUM; level++)
         expect_need(BAO_WAIT_NONE, (enum bao_level)level, 0, 0, 0);
-    for (int wait = BAO_WAIT_NONE; wait <= BAO_WAIT_SEEN; wait++)
-        expect_need((enum bao_wait)wait, BAO_LEVEL_MEMORY, 0, 0, 0);
-    expect_need(BAO_WAIT_LEVEL, BAO_LEVEL_OS, 30, 0, 0);
-    expect_need(BAO_WAIT_LEASE, BAO_LEVEL_OS, 30, 0, 0);
-    expect_need(BAO_WAIT_SEEN, BAO_LEVEL_OS, 20, 0, 0);
+    for (int wait = BAO_WAIT_LEVEL; wait <= BAO_WAIT_SEEN; wait++)
+        expect_need((enum bao_wait)wait, BAO_LEVEL_MEMORY, 0, 5, 0);
+    expect_need(BAO_WAIT_LEVEL, BAO_LEVEL_OS, 30, 5, 0);
+    expect_need(BAO_WAIT_LEASE, BAO_LEVEL_OS, 30, 5, 0);
+    expect_need(BAO_WAIT_SEEN, BAO_LEVEL_OS, 20, 5, 0);
     expect_need(BAO_WAIT_LEVEL, BAO_LEVEL_DISK, 0, 30, 0);
     expect_need(BAO_WAIT_LEASE, BAO_LEVEL_DISK, 30, 10, 0);
     expect_need(BAO_WAIT_SEEN, BAO_LEVEL_DISK, 0, 20, 0);

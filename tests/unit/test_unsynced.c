@@ -107,6 +107,27 @@ static void run_seed(uint64_t seed)
     free(memory);
 }
 
+/* Else a power cut could unmake it, and the next one would have its ids. */
+static void
+test_unsynced__a_new_queue_is_told_of_once_it_is_synced(void **state)
+{
+    (void)state;
+    const size_t bytes = 1u << 20;
+    void *memory = aligned_alloc(4096, bytes);
+    struct bao_unsynced unsynced;
+    const struct bao_fact made = {.kind = BAO_FACT_QUEUE_MADE, .queue = 7};
+    const struct bao_fact later = {.kind = BAO_FACT_ITEM_LEASED, .queue = 7};
+    assert_non_null(memory);
+    assert_true(bao_unsynced_open(&unsynced, bao_arena_init(memory, bytes)));
+    bao_unsynced_note(&unsynced, 3, &made, 0);
+    bao_unsynced_note(&unsynced, 9, &later, 0);
+    assert_int_equal(bao_unsynced_made(&unsynced, 7), 3);
+    assert_int_equal(bao_unsynced_made(&unsynced, 8), 0);
+    bao_unsynced_passed(&unsynced, 9);
+    assert_int_equal(bao_unsynced_made(&unsynced, 7), 0);
+    free(memory);
+}
+
 static void test_unsynced__knows_what_is_in_flight(void **state)
 {
     (void)state;
@@ -143,6 +164,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_unsynced__knows_what_is_in_flight),
+        cmocka_unit_test(
+            test_unsynced__a_new_queue_is_told_of_once_it_is_synced),
         cmocka_unit_test(test_unsynced__without_memory_all_waits_for_the_last),
     };
     cmocka_set_message_output(CM_OUTPUT_TAP);

@@ -22,16 +22,24 @@ int main(int argc, char **argv)
         fputs("disk: FILE RECORD_BYTES BATCH SECONDS\n", stderr);
         return 64;
     }
-    size_t bytes = strtoull(argv[2], NULL, 10) * strtoull(argv[3], NULL, 10);
+    size_t record_bytes = strtoull(argv[2], NULL, 10);
+    size_t records = strtoull(argv[3], NULL, 10);
+    size_t bytes = 0;
     double seconds = strtod(argv[4], NULL);
     static const char zeros[1 << 20];
-    static char batch[1 << 21];
+    if (__builtin_mul_overflow(record_bytes, records, &bytes) || bytes == 0 ||
+        bytes > FILE_BYTES) {
+        fputs("disk: a batch has from 1 byte to 64 MiB\n", stderr);
+        return 64;
+    }
+    char *batch = malloc(bytes);
     int fd = open(argv[1], O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    if (fd < 0 || bytes == 0 || bytes > sizeof batch) {
+    if (fd < 0 || batch == NULL) {
         perror("disk");
+        free(batch);
         return 74;
     }
-    memset(batch, 'x', sizeof batch);
+    memset(batch, 'x', bytes);
     for (size_t at = 0; at < FILE_BYTES; at += sizeof zeros) {
         if (pwrite(fd, zeros, sizeof zeros, (off_t)at) < 0) {
             perror("disk: pwrite");
@@ -58,6 +66,7 @@ int main(int argc, char **argv)
     printf("{\"records_a_second\": %.1f, \"syncs\": %llu}\n",
            rate,
            (unsigned long long)count);
+    free(batch);
     close(fd);
     unlink(argv[1]);
     return 0;
