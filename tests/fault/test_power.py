@@ -16,7 +16,7 @@ import time
 
 from baozi_disk import Disk, why_not
 from baozi_library import OK, Library
-from baozi_test import (BUILD, PATIENCE, Process, Skip, check, equal, main,
+from baozi_test import (PATIENCE, ROOT, Process, Skip, check, equal, main,
                         path, read, test, wait_until, write)
 from ledger import OFTEN, Crowd, Durable
 
@@ -26,7 +26,7 @@ SEED = int(os.environ.get("BAOZI_TEST_SEED", "1"))
 OS_WINDOW_S = 1.0  # 50 ms and the time of a sync; the rest is patience
 STORAGE_FAILED_EXIT = 74
 UNREACHABLE_EXIT = 69
-SHIM = os.path.join(os.path.dirname(BUILD), "build/release/tests/fault/shim",
+SHIM = os.path.join(ROOT, "build/release/tests/fault/shim",
                     "failing_disk.so")
 
 

@@ -33,6 +33,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(
     os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("BAOZI_BUILD",
                                        os.path.join(ROOT, "build")))
+# The programs are those of a sanitized flavour: build/asan/bin, build/tsan/bin.
+SANITIZED = os.path.basename(os.path.dirname(BUILD)) in ("asan", "tsan")
 MARK = "BAOZI_TEST_MARK"
 # Sanitizers and busy machines are slow: waits are multiplied by this.
 PATIENCE = float(os.environ.get("BAOZI_TEST_PATIENCE", "1"))
