@@ -361,7 +361,7 @@ def measure_delay(given, folder):
     lanes = [lane for lane in LANES if lane.name in delay.SYSTEMS
              and not lane.durable and lane.there()]
     rows = []
-    pool = Pool(folder)
+    pool = Pool(os.path.join(folder, "delay"))
     try:
         for part in (delay.hops, delay.crowded):
             try:

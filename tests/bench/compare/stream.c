@@ -107,16 +107,33 @@ void stream_print(struct stream *stream, const char *format, ...)
     stream_add(stream, text, (size_t)bytes);
 }
 
+/* Until it takes more. What it says meanwhile is read: a server that cannot get
+ * rid of its answers reads nothing either. */
+static bool wait_for_room(struct stream *stream)
+{
+    bool any;
+    struct pollfd fd = {.fd = stream->fd, .events = POLLIN | POLLOUT};
+    if (poll(&fd, 1, -1) < 0) {
+        return errno == EINTR || driver_fail("poll: %s", strerror(errno));
+    }
+    return (fd.revents & POLLIN) == 0 || stream_fill(stream, -1, &any);
+}
+
 bool stream_flush(struct stream *stream)
 {
     size_t at = 0;
     while (at < stream->out_used) {
-        ssize_t sent = send(
-            stream->fd, stream->out + at, stream->out_used - at, MSG_NOSIGNAL);
-        if (sent < 0 && errno != EINTR) {
+        ssize_t sent = send(stream->fd,
+                            stream->out + at,
+                            stream->out_used - at,
+                            MSG_NOSIGNAL | MSG_DONTWAIT);
+        at += sent > 0 ? (size_t)sent : 0;
+        if (sent < 0 && errno == EAGAIN && !wait_for_room(stream)) {
+            return false;
+        }
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             return driver_fail("send: %s", strerror(errno));
         }
-        at += sent > 0 ? (size_t)sent : 0;
     }
     stream->out_used = 0;
     return true;

@@ -26,7 +26,7 @@ void stream_add(struct stream *stream, const void *data, size_t bytes);
 __attribute__((format(printf, 2, 3))) void
 stream_print(struct stream *stream, const char *format, ...);
 
-/* Sends all of it. */
+/* Sends all of it, and keeps what comes meanwhile. */
 bool stream_flush(struct stream *stream);
 
 /* Reads what is there, waiting at most wait_ms (-1: for ever). False: the
