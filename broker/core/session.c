@@ -243,11 +243,9 @@ void bao_session_restart(struct bao_core *core)
             struct bao_lease *lease =
                 BAO_OF(link, struct bao_lease, of_session);
             if (lease->lease_us > 0) {
+                const uint64_t left_us = BAO_RESTART_GRACE_US + lease->lease_us;
                 lease->until_us =
-                    core->now_us + BAO_RESTART_GRACE_US + lease->lease_us;
-                if (BAO_PLANTED(GRACE_LOST)) {
-                    lease->until_us = core->now_us;
-                }
+                    core->now_us + (BAO_PLANTED(GRACE_LOST) ? 0 : left_us);
                 bao_item_time(core, lease->item);
             }
         }

@@ -187,7 +187,8 @@ static void expect_need(enum bao_wait wait,
                         uint64_t synced,
                         uint64_t committed)
 {
-    const struct bao_depends on = {.step = 30, .queue = 20, .puts = 10, .made = 5};
+    const struct bao_depends on = {
+        .step = 30, .queue = 20, .puts = 10, .made = 5};
     struct bao_need need = bao_outbox_need(wait, level, &on);
     assert_int_equal(need.at[BAO_MARK_WRITTEN], written);
     assert_int_equal(need.at[BAO_MARK_SYNCED], synced);
