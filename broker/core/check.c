@@ -106,6 +106,7 @@ static void check_items(const struct bao_queue *queue, struct sums *sums)
         sums->items += item != &room;
         sums->resting += item == &room;
         sums->leases += item->lease != NULL;
+        BAO_ASSERT(item == &room || item->digest == bao_digest_item(item));
         BAO_ASSERT(bao_item_can_rest(item) == (item == &room));
         check_item(queue, item);
     }

@@ -39,4 +39,20 @@ uint64_t bao_digest_ledger(const struct bao_ledger *ledger);
 uint64_t bao_digest_counts(const struct bao_queue *queue);
 /* The counters of the broker itself: epoch, token, ... */
 uint64_t bao_digest_core(const struct bao_core *core);
+
+/* An item that has a record is about to change or go: what it added comes out
+ * as it went in, so that each change costs one hash. */
+static inline void bao_digest_leave(struct bao_core *core,
+                                    const struct bao_item *item)
+{
+    core->digest -= item->digest;
+}
+
+/* It is new, or has changed. */
+static inline void bao_digest_enter(struct bao_core *core,
+                                    struct bao_item *item)
+{
+    item->digest = bao_digest_item(item);
+    core->digest += item->digest;
+}
 #endif

@@ -201,7 +201,7 @@ const char *bao_image_take_item(struct bao_image_loader *loader)
     core->body_bytes += item->bytes;
     queue->doomed += (item->flags & BAO_ITEM_DOOMED) != 0;
     bao_item_place(core, item);
-    core->digest += bao_digest_item(item);
+    bao_digest_enter(core, item);
     bao_item_rest(core, item);
     return NULL;
 }

@@ -98,6 +98,7 @@ struct bao_item {
     uint64_t due_us;     /* DELAYED: ready then; DEAD: died then */
     uint64_t expires_us; /* 0 = never */
     uint64_t history;    /* causes of the last 16 returns, 4 bits each */
+    uint64_t digest;     /* what it adds to the core's */
     struct bao_timer timer;
     struct bao_heap_node order; /* priority queues: READY */
     struct bao_heap_node worst; /* and drop_oldest */

@@ -287,6 +287,10 @@ bao_item_at(struct bao_core *core, struct bao_queue *queue, uint64_t id)
     }
     struct bao_item *item = bao_take_slot(core, &core->items);
     bao_shelf_read(queue, shelf, slot, item);
+    const struct bao_run run = {.accepted_us = item->accepted_us,
+                                .tally = item->tally};
+    item->digest =
+        bao_digest_resting(item->id, &run, item->bytes, item->header_bytes);
     bao_shelf_stamp(core, shelf);
     item->stamp = core->stamp - (uint32_t)(shelf->unsaved >> slot & 1);
     shelf->unsaved &= ~bao_shelf_bit(slot);

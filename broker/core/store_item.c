@@ -150,7 +150,7 @@ static void put_one(struct bao_core *core,
     bytes_come(core, item);
     bao_item_move(
         core, item, item->due_us == 0 ? BAO_STATE_READY : BAO_STATE_DELAYED);
-    core->digest += bao_digest_item(item);
+    bao_digest_enter(core, item);
 }
 
 /* True if the items of this put are at rest at once, if they are small. */
@@ -221,10 +221,10 @@ void bao_store_ready(struct bao_core *core, const struct bao_fact *fact)
 {
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         item->due_us = 0;
         bao_item_move(core, item, BAO_STATE_READY);
-        core->digest += bao_digest_item(item);
+        bao_digest_enter(core, item);
         bao_item_rest(core, item);
     }
 }
@@ -245,7 +245,7 @@ void bao_store_leased(struct bao_core *core, const struct bao_fact *fact)
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
         uint64_t token = fact->token == 0 ? 0 : fact->token + i;
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         struct bao_lease *lease =
             bao_lease_make(core, item, tally, fact, token);
         if (answer != NULL) {
@@ -259,7 +259,7 @@ void bao_store_leased(struct bao_core *core, const struct bao_fact *fact)
         }
         item->due_us = 0;
         bao_item_move(core, item, BAO_STATE_LEASED);
-        core->digest += bao_digest_item(item);
+        bao_digest_enter(core, item);
     }
     if (again > 0) {
         counts_change(core, queue, &queue->redelivered, again);
@@ -312,7 +312,7 @@ void bao_store_returned(struct bao_core *core, const struct bao_fact *fact)
     uint64_t retried = 0;
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         if (item->state == BAO_STATE_LEASED) {
             item_returns(core, item, fact);
             retried += fact->cause == BAO_CAUSE_RETRIED;
@@ -323,7 +323,7 @@ void bao_store_returned(struct bao_core *core, const struct bao_fact *fact)
         bao_item_move(core,
                       item,
                       fact->due_us == 0 ? BAO_STATE_READY : BAO_STATE_DELAYED);
-        core->digest += bao_digest_item(item);
+        bao_digest_enter(core, item);
     }
     bao_text_drop(core, error);
     if (retried > 0) {
@@ -341,14 +341,14 @@ void bao_store_taken(struct bao_core *core, const struct bao_fact *fact)
     BAO_ASSERT(queue != NULL);
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         bao_lease_end(core, item, true);
         bao_item_move(core, item, BAO_STATE_TAKEN);
         bytes_go(core, item);
         queue->bytes[BAO_STATE_TAKEN] -= item->bytes;
         item->bytes = 0;
         item->header_bytes = 0;
-        core->digest += bao_digest_item(item);
+        bao_digest_enter(core, item);
     }
 }
 
@@ -456,7 +456,7 @@ void bao_store_settled(struct bao_core *core, const struct bao_fact *fact)
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
         bool prepaid = false;
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         if (item->lease != NULL) {
             prepaid = (item->lease->flags & BAO_LEASE_PREPAID) != 0;
             bao_lease_end(core, item, fact->state == BAO_STATE_DONE);
@@ -481,7 +481,7 @@ void bao_store_dead(struct bao_core *core, const struct bao_fact *fact)
     struct bao_text *error = bao_text_make(core, fact->error);
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         bool prepaid = false;
         if (item->lease != NULL) {
             prepaid = (item->lease->flags & BAO_LEASE_PREPAID) != 0;
@@ -499,7 +499,7 @@ void bao_store_dead(struct bao_core *core, const struct bao_fact *fact)
         bao_ledger_error(core, &queue->ledger, last);
         bao_errors_recent(core, queue, last);
         bao_text_drop(core, last);
-        core->digest += bao_digest_item(item);
+        bao_digest_enter(core, item);
         settle_queue(core, queue, prepaid, BAO_ENDING_DEAD);
     }
     bao_text_drop(core, error);
@@ -514,7 +514,7 @@ void bao_store_dead_forgotten(struct bao_core *core,
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
         BAO_ASSERT(item->state == BAO_STATE_DEAD);
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         bytes_go(core, item);
         bao_item_move(core, item, BAO_STATE_NONE);
         bao_item_free(core, item);
@@ -526,9 +526,9 @@ void bao_store_cancel_asked(struct bao_core *core, const struct bao_fact *fact)
     for (uint32_t i = 0; i < fact->count; i++) {
         struct bao_item *item = item_of(core, fact->ids[i]);
         BAO_ASSERT(item->state == BAO_STATE_LEASED);
-        core->digest -= bao_digest_item(item);
+        bao_digest_leave(core, item);
         item->flags |= BAO_ITEM_CANCEL;
-        core->digest += bao_digest_item(item);
+        bao_digest_enter(core, item);
     }
     if (fact->verb != 0) {
         (void)bao_answer_keep(core, fact, 1);
