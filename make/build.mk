@@ -121,16 +121,18 @@ define remember
 $(shell mkdir -p $(B); printf '%s\n' '$(subst ','\'',$(2))' > $(1).new; \
   cmp -s $(1).new $(1) && rm -f $(1).new || mv -f $(1).new $(1))
 endef
-$(call remember,$(B)/flags,$(CC) $(CFLAGS_ALL) $(CPPFLAGS) $(LDFLAGS_ALL))
+$(call remember,$(B)/flags,$(CC) $(CFLAGS_ALL) $(LTO_COMPILE) $(LTO_LINK) \
+  $(CPPFLAGS) $(LDFLAGS_ALL))
 $(call remember,$(B)/files,$(COMMON) $(CORE) $(LIBTEST) \
   $(foreach room,$(ROOMS),$(call source,$(room))))
 
 # --- compile ------------------------------------------------------------------
+$(B)/obj/tests/%.o: LTO_COMPILE =
 $(B)/obj/%.o: %.c $(B)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(call features,$<) $(CPPFLAGS) $(includes) \
-	    -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(LTO_COMPILE) $(call features,$<) $(CPPFLAGS) \
+	    $(includes) -MMD -MP -c -o $@ $<
 
 # Examples see what an installed baozi shows, and nothing else.
 $(B)/obj/tests/examples/%.o: includes = -Ibuild/include
@@ -161,18 +163,21 @@ endef
 $(foreach room,$(ROOMS),$(eval $(call room_rules,$(room))))
 
 # --- link ---------------------------------------------------------------------
+# Programs, and what measures their parts, are optimized as they are linked.
+$(PROGRAMS) $(BENCH) $(B)/libbaozi.so: lto = $(LTO_LINK)
+lto = $(NO_LTO)
 define link
 $(call say,LD,$@)
 @mkdir -p $(@D)
-$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
+$(Q)$(CC) $(CFLAGS_ALL) $(lto) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) \
     -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(1) $(LIBS)
 endef
 
 $(B)/libbaozi.so: $(call object,$(COMMON)) $(B)/files \
     $(wildcard common/libbaozi.map)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \
-	    -Wl,-soname,$(SONAME) $(SHARED_FLAGS) \
+	$(Q)$(CC) $(CFLAGS_ALL) $(lto) $(filter-out -pie,$(LDFLAGS_ALL)) \
+	    -shared -Wl,-soname,$(SONAME) $(SHARED_FLAGS) \
 	    $(patsubst %,-Wl$(comma)--version-script=%,$(filter %.map,$^)) \
 	    -o $(B)/$(SONAME) $(filter %.o,$^) $(LIBS)
 	$(Q)ln -sf $(SONAME) $@
@@ -180,14 +185,14 @@ $(B)/libbaozi.so: $(call object,$(COMMON)) $(B)/files \
 $(B)/plugins/%.so: $(B)/obj/worker/plugins/%.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \
-	    -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(lto) $(filter-out -pie,$(LDFLAGS_ALL)) \
+	    -shared -o $@ $<
 
 $(B)/tests/fault/shim/%.so: $(B)/obj/tests/fault/shim/%.o
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(filter-out -pie,$(LDFLAGS_ALL)) -shared \
-	    -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) $(lto) $(filter-out -pie,$(LDFLAGS_ALL)) \
+	    -shared -o $@ $<
 
 ROOM_LIBS := $(foreach room,$(ROOMS),$(B)/lib$(room).a) \
     $(if $(CORE),$(B)/libcore.a) $(if $(LIBTEST),$(B)/libtest.a) \
@@ -210,12 +215,16 @@ $(SIM): $(call object,$(call source,tests/sim)) $(B)/libtest.a \
 	$(call link,$(addprefix -Wl$(comma)--wrap=,$(WRAPPED)))
 $(BENCH) $(HELPERS) $(FUZZ_TOOLS): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS)
 	$(link)
+# Our client is what a program gets that uses an installed baozi.
+$(B)/tests/bench/compare/baozi: $(B)/libbaozi.so
+$(B)/tests/bench/compare/baozi: shared = $(B)/libbaozi.so \
+    -Wl,-rpath,'$$ORIGIN/../../..'
 $(COMPARE): $(B)/%: $(B)/obj/%.o $(ROOM_LIBS) \
     $(call object,tests/bench/compare/driver.c tests/bench/compare/stream.c)
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ \
-	    $(if $(filter $(COMPARE_OWN),$(@F)),$<,$(filter %.o,$^)) \
+	$(Q)$(CC) $(CFLAGS_ALL) $(lto) $(LDFLAGS_ALL) -o $@ \
+	    $(if $(filter $(COMPARE_OWN),$(@F)),$<,$(filter %.o,$^)) $(shared) \
 	    -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LIBS) \
 	    $(if $(filter rabbitmq,$(@F)),-lrabbitmq)
 # Of the fuzz flavour the main() is libFuzzer's, of others that of replay.c.
@@ -232,11 +241,15 @@ $(EXAMPLES): $(B)/tests/examples/%: $(B)/obj/tests/examples/%.o \
     $(B)/libbaozi.so
 	$(call say,LD,$@)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) $(LDFLAGS_ALL) -o $@ $< -L$(B) -lbaozi \
+	$(Q)$(CC) $(CFLAGS_ALL) $(lto) $(LDFLAGS_ALL) -o $@ $< -L$(B) -lbaozi \
 	    -Wl,-rpath,'$$ORIGIN/../..'
 
 # --- install ------------------------------------------------------------------
 INSTALL ?= install
+OBJCOPY ?= objcopy
+# What the link-time optimizer reads, no other compiler's understands.
+MACHINE_CODE_ALONE := -R '.gnu.lto_*' -R '.gnu.debuglto_*' \
+    -N __gnu_lto_v1 -N __gnu_lto_slim
 LIBDIR  := $(or $(LIBDIR),$(PREFIX)/lib)
 TO      := $(DESTDIR)$(PREFIX)
 install: all
@@ -244,7 +257,9 @@ install: all
 	    $(DESTDIR)$(LIBDIR)/baozi $(TO)/include/baozi
 	$(Q)$(INSTALL) $(PROGRAMS) $(TO)/bin
 	$(Q)$(INSTALL) -m 644 $(HEADERS) $(TO)/include/baozi
-	$(Q)$(INSTALL) -m 644 $(B)/libbaozi.a $(DESTDIR)$(LIBDIR)
+	$(Q)$(OBJCOPY) $(MACHINE_CODE_ALONE) $(B)/libbaozi.a \
+	    $(DESTDIR)$(LIBDIR)/libbaozi.a
+	$(Q)chmod 644 $(DESTDIR)$(LIBDIR)/libbaozi.a
 	$(Q)$(INSTALL) $(B)/$(SONAME) $(DESTDIR)$(LIBDIR)/libbaozi.so.$(VERSION)
 	$(Q)ln -sf libbaozi.so.$(VERSION) $(DESTDIR)$(LIBDIR)/$(SONAME)
 	$(Q)ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libbaozi.so
