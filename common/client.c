@@ -108,7 +108,7 @@ static void engine_free(struct bao_engine *e)
     if (e->timer_fd >= 0) {
         (void)close(e->timer_fd);
     }
-    bao_async_free_spares(e);
+    bao_asyncs_free(e);
     bao_holders_free(e);
     bao_failures_free(e);
     (void)pthread_mutex_destroy(&e->lock);
@@ -128,8 +128,8 @@ static enum baozi_status engine_make(const struct bao_settings *settings,
     bao_list_init(&e->waiters);
     bao_list_init(&e->watchers);
     bao_list_init(&e->completed);
-    bao_list_init(&e->spares);
-    bao_list_init(&e->holders);
+    bao_asyncs_init(e);
+    bao_holders_init(e);
     (void)pthread_mutex_init(&e->lock, NULL);
     (void)pthread_mutex_init(&e->failures_lock, NULL);
     e->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);

@@ -56,22 +56,41 @@ static void make_blank(struct bao_async *async)
     bao_clear((uint8_t *)async + kept_bytes, sizeof *async - kept_bytes);
 }
 
+/* A settle has no bytes; puts of some hundred bytes, and of a kilobyte. */
+void bao_asyncs_init(struct bao_engine *e)
+{
+    static const size_t bytes[BAO_SPARE_SIZES] = {
+        sizeof(struct bao_async),
+        sizeof(struct bao_async) + 256,
+        sizeof(struct bao_async) + 1280};
+    bao_spares_init(&e->asyncs, bytes);
+}
+
+void bao_asyncs_free(struct bao_engine *e)
+{
+    struct bao_link *link;
+    while ((link = bao_spares_drain(&e->asyncs)) != NULL) {
+        free(BAO_OF(link, struct bao_async, link));
+    }
+}
+
 struct bao_async *
 bao_async_make(struct bao_engine *e, uint64_t verb, size_t bytes)
 {
-    bool small = sizeof(struct bao_async) + bytes <= BAO_ASYNC_BYTES;
-    struct bao_link *spare = small ? bao_list_pop(&e->spares) : NULL;
+    bytes += sizeof(struct bao_async);
+    uint8_t size = bao_spares_size(&e->asyncs, bytes);
+    struct bao_link *spare = bao_spares_take(&e->asyncs, size);
     struct bao_async *async;
     if (spare != NULL) {
         async = BAO_OF(spare, struct bao_async, link); /* it is blank */
     } else {
-        async = malloc(small ? BAO_ASYNC_BYTES : sizeof *async + bytes);
+        async = malloc(bao_spares_bytes(&e->asyncs, size, bytes));
         if (async == NULL) {
             return NULL;
         }
         bao_clear(async, sizeof *async);
     }
-    async->small = small;
+    async->size = size;
     /* Owners are only read; the pointer is the caller's to define. */
     async->request.owner = &async_owner;
     async->request.until_us = BAO_NEVER_US;
@@ -81,19 +100,10 @@ bao_async_make(struct bao_engine *e, uint64_t verb, size_t bytes)
 
 void bao_async_free(struct bao_engine *e, struct bao_async *async)
 {
-    if (async->small && e->spares.count < BAO_ASYNC_SPARES) {
-        make_blank(async);
-        bao_list_push_front(&e->spares, &async->link); /* it is warm */
-    } else {
+    uint8_t size = async->size;
+    make_blank(async);
+    if (!bao_spares_keep(&e->asyncs, size, &async->link)) {
         free(async);
-    }
-}
-
-void bao_async_free_spares(struct bao_engine *e)
-{
-    struct bao_link *link;
-    while ((link = bao_list_pop(&e->spares)) != NULL) {
-        free(BAO_OF(link, struct bao_async, link));
     }
 }
 

@@ -16,6 +16,7 @@
 #include "common/check.h"
 #include "common/link.h"
 #include "common/place.h"
+#include "common/spares.h"
 
 struct bao_engine;
 
@@ -103,15 +104,9 @@ struct bao_async {
     enum baozi_status status;
     struct baozi_receipt receipt;
     struct bao_holder *holder; /* of a settle */
-    bool small;                /* of a size that is kept for the next */
+    uint8_t size;              /* of its block (spares.h) */
     uint8_t bytes[]; /* queue name, group, dedup key, header, payload */
 };
-
-/* Blocks of small requests and items are used again: it is quicker than the
- * allocator, whose own quick lists end below the size of a request. */
-#define BAO_ASYNC_BYTES  2048u
-#define BAO_ASYNC_SPARES 256u
-#define BAO_HOLDER_BYTES 512u
 
 /* What a baozi_item hides: one block with its bytes behind it. */
 struct bao_holder {
@@ -126,7 +121,7 @@ struct bao_holder {
     struct bao_span payload;
     struct baozi_header *headers; /* decoded when first asked for */
     size_t header_count;
-    bool small; /* of a size that is kept for the next */
+    uint8_t size; /* of its block (spares.h) */
     uint8_t id_column[8], token_column[8];
     uint8_t bytes[];
 };
@@ -200,8 +195,8 @@ struct bao_engine {
     size_t async_count; /* puts, settles: not yet called back */
     size_t puts_count;  /* of these: puts */
     struct bao_list completed;
-    struct bao_list spares;  /* blocks for the next asynchronous requests */
-    struct bao_list holders; /* and for the next items */
+    struct bao_spares asyncs;  /* blocks for the next ones, made blank */
+    struct bao_spares holders; /* and for the next items */
     bool calling_back;
     enum baozi_status async_status; /* first failure since the last flush */
     char async_detail[BAO_DETAIL_BYTES];
@@ -307,6 +302,7 @@ struct bao_holder *bao_holder_make(struct baozi *client,
 void bao_holder_free(struct bao_holder *holder);
 /* Frees it, or keeps its block for the next. The lock is held. */
 void bao_holder_give(struct bao_engine *engine, struct bao_holder *holder);
+void bao_holders_init(struct bao_engine *engine);
 void bao_holders_free(struct bao_engine *engine);
 void bao_holder_show(struct bao_holder *holder, struct baozi_item *item);
 
@@ -316,8 +312,9 @@ void bao_holder_show(struct bao_holder *holder, struct baozi_item *item);
 struct bao_async *
 bao_async_make(struct bao_engine *engine, uint64_t verb, size_t bytes);
 void bao_async_free(struct bao_engine *engine, struct bao_async *async);
+void bao_asyncs_init(struct bao_engine *engine);
 /* Frees what is kept for later ones. */
-void bao_async_free_spares(struct bao_engine *engine);
+void bao_asyncs_free(struct bao_engine *engine);
 /* Submits it: it is the library's now; and pumps, when that is due. */
 void bao_async_submit(struct bao_engine *engine, struct bao_async *async);
 

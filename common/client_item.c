@@ -17,16 +17,16 @@ struct bao_holder *bao_holder_make(struct baozi *client,
     struct bao_span payload = item->letter.payload;
     size_t bytes = sizeof(struct bao_holder) + item->group.bytes + 1 +
                    header.bytes + payload.bytes;
-    bool small = bytes <= BAO_HOLDER_BYTES;
-    struct bao_link *spare = small ? bao_list_pop(&engine->holders) : NULL;
-    struct bao_holder *holder = spare != NULL
-                                    ? BAO_OF(spare, struct bao_holder, link)
-                                    : malloc(small ? BAO_HOLDER_BYTES : bytes);
+    uint8_t size = bao_spares_size(&engine->holders, bytes);
+    struct bao_link *spare = bao_spares_take(&engine->holders, size);
+    struct bao_holder *holder =
+        spare != NULL ? BAO_OF(spare, struct bao_holder, link)
+                      : malloc(bao_spares_bytes(&engine->holders, size, bytes));
     if (holder == NULL) {
         return NULL;
     }
     bao_clear(holder, sizeof *holder);
-    holder->small = small;
+    holder->size = size;
     holder->lease.id = item->id;
     holder->lease.token = item->token;
     holder->lease.lease_ms = lease_ms;
@@ -63,18 +63,25 @@ void bao_holder_free(struct bao_holder *holder)
 
 void bao_holder_give(struct bao_engine *e, struct bao_holder *holder)
 {
-    if (!holder->small || e->holders.count >= BAO_ASYNC_SPARES) {
-        bao_holder_free(holder);
-        return;
-    }
     free(holder->headers);
-    bao_list_push_front(&e->holders, &holder->link);
+    if (!bao_spares_keep(&e->holders, holder->size, &holder->link)) {
+        free(holder);
+    }
+}
+
+void bao_holders_init(struct bao_engine *e)
+{
+    static const size_t bytes[BAO_SPARE_SIZES] = {
+        sizeof(struct bao_holder) + 64,
+        sizeof(struct bao_holder) + 320,
+        sizeof(struct bao_holder) + 1344};
+    bao_spares_init(&e->holders, bytes);
 }
 
 void bao_holders_free(struct bao_engine *e)
 {
     struct bao_link *link;
-    while ((link = bao_list_pop(&e->holders)) != NULL) {
+    while ((link = bao_spares_drain(&e->holders)) != NULL) {
         free(BAO_OF(link, struct bao_holder, link));
     }
 }

@@ -27,6 +27,8 @@ import report  # noqa: E402
 import servers  # noqa: E402
 
 LIMIT = 20  # seconds for one run
+WARM_UPS = (0.1, 0.3, 0.5, 1, 1)  # parts of a run, at most so many
+WARM = 1.15  # it still grows, if it is so many times faster
 GUESS = 20000  # items a second, until it was measured
 
 
@@ -221,16 +223,26 @@ class Series:
         self.lane, self.case = lane, case
         self.runs = []
         self.error = None
-        self.guess = GUESS
+        self.fastest = 0
+
+    def warm(self, pool, folder, seconds):
+        """Runs until it is not faster than before: a server just started
+        has yet to get its memory, and a run that is short for how fast the
+        system is shows how its clients start."""
+        for part in WARM_UPS:
+            before = self.fastest
+            found = self.run(pool, folder, seconds * part)
+            if not found or found["rate"] < before * WARM:
+                break
 
     def run(self, pool, folder, seconds):
         if self.error:
             return
         try:
             server = pool.get(self.lane, self.case["transport"])
-            count = int(min(max(self.guess * seconds, 200), 20e6))
+            count = int(min(max((self.fastest or GUESS) * seconds, 200), 20e6))
             found = run_once(self.lane, self.case, server, folder, count)
-            self.guess = found["rate"]
+            self.fastest = max(self.fastest, found["rate"])
             return found
         except (Broken, RuntimeError, OSError,
                 subprocess.TimeoutExpired) as error:
@@ -305,8 +317,8 @@ def measure(given, folder):
             series = [Series(lane, case) for lane in lanes_of(case, given)]
             if not series:
                 continue
-            for one in series:  # warms up, and finds out how many items
-                one.run(pool, folder, given.seconds / 4)
+            for one in series:
+                one.warm(pool, folder, given.seconds)
             for _ in range(given.runs):
                 for one in series:
                     found = one.run(pool, folder, given.seconds)
@@ -383,7 +395,7 @@ def main():
     parser.add_argument("--full", action="store_true",
                         help="all sizes, windows and transports")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.25,
+    parser.add_argument("--seconds", type=float, default=0.5,
                         help="how long one run takes, about")
     parser.add_argument("--only", default="",
                         help="words of the cases: memory,tcp,window=128; or "
