@@ -75,7 +75,7 @@ format: ## clang-format over all C files, in place
 	@make/deps lint
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs clang-format -i
 
-bench: ## baozi beside its rivals and limits, two minutes; FULL=1: all
+bench: ## baozi beside its rivals and limits, four minutes; FULL=1: all
 	@make/deps build
 	@$(BUILD) FLAVOUR=release all compare bench
 	@/usr/bin/python3 tests/bench/compare/compare.py $(if $(FULL),--full)

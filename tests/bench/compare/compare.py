@@ -27,7 +27,7 @@ import report  # noqa: E402
 import servers  # noqa: E402
 
 LIMIT = 20  # seconds for one run
-WARM_UPS = (0.1, 0.3, 0.5, 1, 1)  # parts of a run, at most so many
+WARM_UPS = (0.1, 0.3, 0.6)  # parts of a run, at most so many
 WARM = 1.15  # it still grows, if it is so many times faster
 GUESS = 20000  # items a second, until it was measured
 
@@ -395,7 +395,7 @@ def main():
     parser.add_argument("--full", action="store_true",
                         help="all sizes, windows and transports")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=0.5,
+    parser.add_argument("--seconds", type=float, default=0.4,
                         help="how long one run takes, about")
     parser.add_argument("--only", default="",
                         help="words of the cases: memory,tcp,window=128; or "
