@@ -157,11 +157,25 @@ static void note_listed(struct log_folder *folder)
     }
 }
 
+static bool has_a_manifest(const struct log_folder *folder)
+{
+    return faccessat(folder->folder, "manifest.0", F_OK, 0) == 0 ||
+           faccessat(folder->folder, "manifest.1", F_OK, 0) == 0;
+}
+
+/* A backup that no broker has run in has no lock file: who only looks needs
+ * none, who changes it makes one. */
 static int
 lock_folder(const struct cli *cli, struct log_folder *folder, bool alone)
 {
+    const bool can_make = alone && has_a_manifest(folder);
     folder->lock =
-        openat(folder->folder, "lock", O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+        openat(folder->folder,
+               "lock",
+               O_RDWR | O_CLOEXEC | O_NOFOLLOW | (can_make ? O_CREAT : 0),
+               0600);
+    if (folder->lock < 0 && errno == ENOENT && has_a_manifest(folder))
+        return BAO_EXIT_OK;
     if (folder->lock < 0)
         return bao_complain(cli->name,
                             BAO_EXIT_IO,

@@ -285,6 +285,9 @@ def _():
             equal(done.returncode, 0, "baozi backup: " + done.stderr)
         again = broker.cli("backup", "--data", path("data"), path("copy"))
         equal(again.returncode, 74, "a backup into a folder that is not empty")
+        # No broker has run in it, so there is no lock file.
+        good = broker.cli("log", "verify", path("second"))
+        equal(good.returncode, 0, "log verify of a backup: " + good.stderr)
         before = len(crowd.read()["put"])
         with Durable(path("fourth"), url=f"ipc://{path('other')}") as copy:
             equal(show(copy, "kept", "ready", "accepted"), (100, 100), "fourth")
