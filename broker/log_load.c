@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/log_inner.h"
+#include "broker/pages.h"
 #include "common/check.h"
 #include "common/crc32c.h"
 
@@ -210,7 +211,7 @@ static enum baozi_status replay_file(struct bao_log *log,
     bao_segment_name(segment->number, name);
     if (file < 0)
         return bao_log_complain(replay->report, "opening failed", name, file);
-    uint8_t *data = malloc(segment->bytes);
+    uint8_t *data = bao_pages_large(segment->bytes);
     if (data == NULL)
         return BAOZI_NO_MEMORY;
     int error = bao_log_read_all(log->storage, file, data, segment->bytes, 0);

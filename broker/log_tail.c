@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #include "broker/log_inner.h"
+#include "broker/pages.h"
 #include "common/check.h"
 #include "common/planted.h"
 
@@ -50,7 +51,7 @@ static int read_part(struct bao_log *log,
                      uint64_t to)
 {
     if (part->data == NULL)
-        part->data = malloc(part->file_bytes + 1);
+        part->data = bao_pages_large(part->file_bytes + 1);
     if (part->data == NULL)
         return -ENOMEM;
     if (from >= to)

@@ -5,7 +5,9 @@
  */
 #include "broker/pages.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 void bao_pages_open(struct bao_pages *pages, struct bao_arena *arena)
 {
@@ -40,4 +42,17 @@ bool bao_pages_turn(struct bao_pages *pages, uint64_t now_us)
 uint64_t bao_pages_deadline(const struct bao_pages *pages)
 {
     return pages->due_us;
+}
+
+void *bao_pages_large(size_t bytes)
+{
+    uint8_t *data = malloc(bytes);
+    const size_t page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+    if (data == NULL || bytes < 2 * page_bytes)
+        return data;
+    const size_t skipped = page_bytes - (uintptr_t)data % page_bytes;
+    const size_t whole = (bytes - skipped) / page_bytes * page_bytes;
+    /* Without effect they are small, as they were. */
+    (void)madvise(data + skipped, whole, MADV_HUGEPAGE);
+    return data;
 }

@@ -1,9 +1,11 @@
 /*
- * pages.h - idle pages of an arena go back to the system, a slice a turn.
+ * pages.h - what the broker asks of the system about its pages.
  *
- * A peak leaves pages behind that are free and still resident. When they are
- * more than BAO_PAGES_KEPT_BYTES for a second, they are given back, 16 MiB a
- * turn; fewer stay, because the next peak would only fault them in again.
+ * Idle pages of an arena go back to it, a slice a turn. A peak leaves pages
+ * behind that are free and still resident. When they are more than
+ * BAO_PAGES_KEPT_BYTES for a second, they are given back, 16 MiB a turn; fewer
+ * stay, because the next peak would only fault them in again. And what is read
+ * at once gets large pages.
  */
 #ifndef BAO_PAGES_H
 #define BAO_PAGES_H
@@ -26,5 +28,10 @@ bool bao_pages_turn(struct bao_pages *pages, uint64_t now_us);
 
 /* When the next turn has something to do; UINT64_MAX = it is not known. */
 uint64_t bao_pages_deadline(const struct bao_pages *pages);
+
+/* Memory from malloc() for much that is read at once, in large pages where
+ * the system has them: a fault for each small one can cost more than reading.
+ * NULL without memory. */
+void *bao_pages_large(size_t bytes);
 
 #endif
