@@ -240,6 +240,17 @@ void log_folder_close(struct log_folder *folder)
 
 /* --- segments --- */
 
+uint8_t *log_segment_edit(struct log_segment *segment)
+{
+    /* A private mapping: the file does not change. */
+    uint8_t *bytes = (uint8_t *)(uintptr_t)segment->bytes.data;
+    if (!segment->edited &&
+        mprotect(bytes, segment->bytes.bytes, PROT_READ | PROT_WRITE) != 0)
+        return NULL;
+    segment->edited = true;
+    return bytes;
+}
+
 bool log_segment_is_used(const struct log_segment *segment)
 {
     struct bao_record_head head;

@@ -21,6 +21,7 @@ struct log_segment {
     struct bao_segment_head head;
     bool has_head;
     bool new_head;                    /* that a repair will write */
+    bool edited;                      /* so are the bytes */
     bool listed;                      /* the rest: */
     struct bao_manifest_segment seal; /* what the manifest says of it */
 };
@@ -51,6 +52,9 @@ void log_folder_close(struct log_folder *folder);
 /* Makes the manifest anew from the segments (log_rebuild.c). Returns an exit
  * code; but for 0 a message was printed. */
 int log_manifest_rebuild(const struct cli *cli, struct log_folder *folder);
+
+/* Its bytes, to be changed in memory alone; NULL if that cannot be. */
+uint8_t *log_segment_edit(struct log_segment *segment);
 
 /* False for one that was prepared and never used. */
 bool log_segment_is_used(const struct log_segment *segment);

@@ -49,7 +49,8 @@ static struct bao_span bytes_of(struct log_payloads *found,
                                 const struct bao_disk_payload *payload)
 {
     const struct log_segment *segment = segment_of(found, payload->address);
-    if (segment == NULL || segment->seal.last_lsn >= found->replay_lsn)
+    if (segment == NULL ||
+        (segment->seal.last_lsn >= found->replay_lsn && !segment->edited))
         return bao_span_of(NULL, 0);
     const uint64_t offset =
         payload->address -

@@ -10,7 +10,9 @@
  * says from which epoch on the next start must count, so that no token of what
  * is cut off comes again.
  *
- * A damaged head of a listed segment is made anew (log_heads.c).
+ * A damaged head of a listed segment is made anew (log_heads.c). Damage in
+ * front of what a start needs, in a segment that it reads, is filled
+ * (log_gaps.c).
  *
  * A damaged payload that no start reads needs no cut: it is given up alone, by
  * a checkpoint without its address (log_payloads.c). The next start ends its
@@ -33,13 +35,11 @@
 
 #include "cli/log_copies.h"
 #include "cli/log_heads.h"
-#include "cli/log_payloads.h"
+#include "cli/log_repair_inner.h"
 #include "cli/log_write.h"
 #include "common/crc32c.h"
 #include "common/random.h"
 #include "common/time.h"
-
-#define QUEUES_MAX 16u
 
 static struct values {
     struct cli_common common;
@@ -49,37 +49,7 @@ static struct values {
 
 #define AT(member) .offset = offsetof(struct values, member)
 
-/* What the walk saw of a segment. */
-struct walked {
-    uint64_t first_lsn; /* 0: nothing */
-    uint64_t last_lsn;
-    uint64_t end; /* behind the last */
-};
-
-struct repair {
-    const struct cli *cli;
-    struct log_folder *folder;
-    struct log_walk walk;
-    struct walked *walked;    /* of each segment of the folder */
-    struct log_damage damage; /* the first that matters */
-    bool found;
-    size_t heads;                 /* of segments, that are made anew */
-    struct log_payloads payloads; /* damaged, and not behind the cut */
-    bool rebuilt;                 /* there was no manifest */
-    bool unordered;               /* records are missing before its end */
-    uint64_t replay_lsn;          /* of the checkpoint that will be used */
-    struct bao_manifest next;
-    char aside[LOG_ASIDE_BYTES]; /* name of the quarantine */
-    /* What is lost. */
-    uint64_t lost_entries;
-    uint64_t lost_first;
-    uint64_t lost_last;
-    uint64_t queues[QUEUES_MAX];
-    size_t queue_count;
-    uint64_t kept_copies;
-};
-
-static int fail(const struct repair *repair, const char *what)
+static int fail(const struct log_repair *repair, const char *what)
 {
     return bao_complain_errno(repair->cli->name, BAO_EXIT_IO, what, errno);
 }
@@ -88,7 +58,7 @@ static int fail(const struct repair *repair, const char *what)
 
 static void note_damage(void *context, const struct log_damage *damage)
 {
-    struct repair *repair = context;
+    struct log_repair *repair = context;
     if (log_damage_is_unread(damage, repair->replay_lsn))
         return; /* in the checkpoint */
     repair->damage = *damage;
@@ -102,22 +72,17 @@ static void note_record(void *context,
                         const struct bao_record_head *head,
                         struct bao_span data)
 {
-    const struct repair *repair = context;
-    struct walked *walked = &repair->walked[segment - repair->folder->segments];
+    const struct log_repair *repair = context;
+    struct log_walked *walked =
+        &repair->walked[segment - repair->folder->segments];
     if (walked->first_lsn == 0)
         walked->first_lsn = head->lsn;
     walked->last_lsn = head->lsn;
     walked->end = offset + bao_record_bytes(data.bytes);
 }
 
-/* True if the log ends earlier than before, or its end was only found. */
-static bool is_cut(const struct repair *repair)
-{
-    return repair->found || repair->rebuilt;
-}
-
 /* The checkpoints that are whole, newest first. */
-static void keep_checkpoints(struct repair *repair)
+static void keep_checkpoints(struct log_repair *repair)
 {
     const struct bao_manifest *manifest = &repair->folder->manifest;
     struct log_damage damage;
@@ -135,10 +100,11 @@ static void keep_checkpoints(struct repair *repair)
 
 /* What the next manifest says of a segment: of the tail, which the last one
  * did not seal, what was found there. */
-static struct bao_manifest_segment sealed(const struct repair *repair, size_t i)
+static struct bao_manifest_segment sealed(const struct log_repair *repair,
+                                          size_t i)
 {
     const struct log_segment *segment = &repair->folder->segments[i];
-    const struct walked *walked = &repair->walked[i];
+    const struct log_walked *walked = &repair->walked[i];
     struct bao_manifest_segment kept = segment->seal;
     kept.number = segment->number;
     kept.salt = segment->head.salt;
@@ -158,7 +124,7 @@ static struct bao_manifest_segment sealed(const struct repair *repair, size_t i)
 }
 
 /* The segments up to the last whole batch before the damage. */
-static void keep_segments(struct repair *repair)
+static void keep_segments(struct log_repair *repair)
 {
     const struct log_folder *folder = repair->folder;
     const struct log_segment *last = repair->walk.whole_segment;
@@ -174,7 +140,8 @@ static void keep_segments(struct repair *repair)
 
 /* --- what is behind --- */
 
-static void note_lost(struct repair *repair, const struct bao_record_head *head)
+static void note_lost(struct log_repair *repair,
+                      const struct bao_record_head *head)
 {
     if (repair->lost_first == 0 || head->lsn < repair->lost_first)
         repair->lost_first = head->lsn;
@@ -187,13 +154,13 @@ static void note_lost(struct repair *repair, const struct bao_record_head *head)
         if (repair->queues[i] == head->queue)
             return;
     }
-    if (repair->queue_count < QUEUES_MAX)
+    if (repair->queue_count < LOG_REPAIR_QUEUES_MAX)
         repair->queues[repair->queue_count++] = head->queue;
 }
 
 /* All good records behind the cut in one segment: copies are kept, the rest is
  * counted as lost. */
-static bool look_behind(struct repair *repair,
+static bool look_behind(struct log_repair *repair,
                         const struct log_segment *segment,
                         uint64_t offset,
                         struct log_copies *copies)
@@ -227,7 +194,7 @@ static bool look_behind(struct repair *repair,
     return true;
 }
 
-static bool is_behind(const struct repair *repair,
+static bool is_behind(const struct log_repair *repair,
                       const struct log_segment *segment)
 {
     const struct log_segment *last = repair->walk.whole_segment;
@@ -235,7 +202,7 @@ static bool is_behind(const struct repair *repair,
 }
 
 /* What is cut off the last kept segment is copied aside. */
-static bool copy_rest_aside(const struct repair *repair)
+static bool copy_rest_aside(const struct log_repair *repair)
 {
     const struct log_segment *last = repair->walk.whole_segment;
     char segment[BAO_SEGMENT_NAME_BYTES];
@@ -259,7 +226,7 @@ static bool copy_rest_aside(const struct repair *repair)
                      end - repair->walk.whole_offset);
 }
 
-static bool keep_copies(struct repair *repair)
+static bool keep_copies(struct log_repair *repair)
 {
     const struct log_folder *folder = repair->folder;
     struct log_copies copies = {.lsn = repair->walk.whole_lsn + 1,
@@ -308,7 +275,7 @@ static bool keep_copies(struct repair *repair)
 
 /* --- what changes --- */
 
-static bool move_aside(const struct repair *repair)
+static bool move_aside(const struct log_repair *repair)
 {
     const struct log_folder *folder = repair->folder;
     const struct bao_manifest *old = &folder->manifest;
@@ -316,7 +283,8 @@ static bool move_aside(const struct repair *repair)
     for (size_t i = 0; i < folder->count && good; i++) {
         char name[BAO_SEGMENT_NAME_BYTES];
         bao_segment_name(folder->segments[i].number, name);
-        if (is_cut(repair) && is_behind(repair, &folder->segments[i]) &&
+        if (log_repair_is_cut(repair) &&
+            is_behind(repair, &folder->segments[i]) &&
             log_segment_is_used(&folder->segments[i]))
             good = log_write_aside(folder, repair->aside, name);
     }
@@ -334,7 +302,7 @@ static bool move_aside(const struct repair *repair)
 }
 
 /* Everything but the tail's end, where it is cut. */
-static bool cut(struct repair *repair)
+static bool cut(struct log_repair *repair)
 {
     struct bao_manifest *next = &repair->next;
     keep_segments(repair);
@@ -349,7 +317,7 @@ static bool cut(struct repair *repair)
 }
 
 /* Their items end at the next start. */
-static bool give_up_payloads(struct repair *repair)
+static bool give_up_payloads(struct log_repair *repair)
 {
     struct bao_manifest *next = &repair->next;
     uint64_t number = repair->folder->checkpoint_last;
@@ -365,111 +333,30 @@ static bool give_up_payloads(struct repair *repair)
     return true;
 }
 
-static int change(struct repair *repair)
+static int change(struct log_repair *repair)
 {
     struct log_folder *folder = repair->folder;
     struct bao_manifest *next = &repair->next;
     if (!log_write_quarantine(folder, repair->aside))
         return fail(repair, "the quarantine cannot be made");
-    if ((is_cut(repair) && !cut(repair)) || !give_up_payloads(repair))
+    if ((log_repair_is_cut(repair) && !cut(repair)) ||
+        !give_up_payloads(repair))
         return fail(repair, "setting aside failed; nothing was changed");
     /* Each start makes a segment of its own, so no epoch is greater than the
      * number of the last one. */
     if (next->epoch_floor < next->next_number)
         next->epoch_floor = next->next_number;
-    if (fsync(folder->folder) != 0 || !log_heads_write(folder, repair->aside) ||
-        !log_write_manifests(folder, next) || !move_aside(repair))
+    if (fsync(folder->folder) != 0 || !log_write_manifests(folder, next) ||
+        !log_gaps_write(folder, repair->aside) ||
+        !log_heads_write(folder, repair->aside) || !move_aside(repair))
         return fail(repair, "writing the new state failed; repeat it");
-    return BAO_EXIT_OK;
-}
-
-/* --- what is told --- */
-
-static int tell_json(const struct repair *repair)
-{
-    const struct log_payloads *lost = &repair->payloads;
-    json_t *queues = json_array();
-    json_t *payloads = json_array();
-    for (size_t i = 0; i < repair->queue_count; i++)
-        (void)json_array_append_new(queues, cli_json_number(repair->queues[i]));
-    for (size_t i = 0; i < lost->count; i++) {
-        const struct log_damage damage =
-            log_payload_damage(lost, &lost->list[i]);
-        (void)json_array_append_new(payloads, log_damage_json(&damage));
-    }
-    return cli_print_json(
-        repair->cli,
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
-                  "last_lsn",
-                  cli_json_number(repair->walk.whole_lsn),
-                  "lost_first_lsn",
-                  cli_json_number(repair->lost_first),
-                  "lost_last_lsn",
-                  cli_json_number(repair->lost_last),
-                  "lost_entries",
-                  cli_json_number(repair->lost_entries),
-                  "queues",
-                  queues,
-                  "kept_copies",
-                  cli_json_number(repair->kept_copies),
-                  "payloads",
-                  payloads,
-                  "heads",
-                  cli_json_number(repair->heads),
-                  "quarantine",
-                  repair->aside),
-        false);
-}
-
-static void tell_cut(const struct repair *repair)
-{
-    (void)printf("cut at lsn %llu: %s, offset %llu: %s\n",
-                 (unsigned long long)repair->damage.lsn,
-                 repair->damage.file,
-                 (unsigned long long)repair->damage.offset,
-                 repair->damage.why);
-    (void)printf("lost: %llu entries that were readable, lsn %llu to %llu, "
-                 "and what is damaged; queue numbers:",
-                 (unsigned long long)repair->lost_entries,
-                 (unsigned long long)repair->lost_first,
-                 (unsigned long long)repair->lost_last);
-    for (size_t i = 0; i < repair->queue_count; i++)
-        (void)printf(" %llu", (unsigned long long)repair->queues[i]);
-    (void)printf("%s\nkept: all up to lsn %llu, and %llu moved payloads\n",
-                 repair->queue_count == QUEUES_MAX ? " ..." : "",
-                 (unsigned long long)repair->walk.whole_lsn,
-                 (unsigned long long)repair->kept_copies);
-}
-
-static int tell(const struct repair *repair)
-{
-    const struct log_payloads *lost = &repair->payloads;
-    if (cli_json(repair->cli))
-        return tell_json(repair);
-    if (is_cut(repair))
-        tell_cut(repair);
-    for (size_t i = 0; i < lost->count; i++) {
-        const struct log_damage damage =
-            log_payload_damage(lost, &lost->list[i]);
-        (void)printf("given up: ");
-        log_damage_print(&damage);
-        (void)putchar('\n');
-    }
-    if (repair->heads > 0)
-        (void)printf("made anew: %zu heads of segments\n", repair->heads);
-    if (lost->count > 0)
-        (void)printf("%llu payloads were given up: the next start ends their "
-                     "items as purged%s\n",
-                     (unsigned long long)lost->count,
-                     is_cut(repair) ? "" : "; all else is kept");
-    (void)printf("set aside: %s/%s\n", repair->folder->path, repair->aside);
     return BAO_EXIT_OK;
 }
 
 /* --- the verb --- */
 
 /* What stays if nothing is cut. */
-static void begin_next(struct repair *repair,
+static void begin_next(struct log_repair *repair,
                        struct bao_manifest_segment *segments)
 {
     const struct log_folder *folder = repair->folder;
@@ -490,20 +377,42 @@ static void begin_next(struct repair *repair,
     keep_checkpoints(repair);
 }
 
-/* True if there is no cut that a start would accept. */
-static bool is_hopeless(const struct repair *repair)
+/* The older checkpoint would need what is no more. */
+static void fill_gaps(struct log_repair *repair)
 {
-    return repair->unordered ||
-           (is_cut(repair) && repair->replay_lsn > repair->walk.whole_lsn + 1);
+    struct bao_manifest *next = &repair->next;
+    repair->gaps = log_gaps_fill(repair->folder, repair->replay_lsn);
+    while (next->checkpoint_count > 1 &&
+           next->checkpoints[next->checkpoint_count - 1].replay_lsn <=
+               repair->gaps.last_lsn)
+        next->checkpoint_count--;
 }
 
-static int repair_folder(struct repair *repair)
+static void walk(struct log_repair *repair)
+{
+    repair->walk = (struct log_walk){
+        .context = repair, .record = note_record, .damage = note_damage};
+    log_folder_walk(repair->folder, &repair->walk);
+}
+
+/* True if there is no cut that a start would accept. */
+static bool is_hopeless(const struct log_repair *repair)
+{
+    return repair->unordered ||
+           (log_repair_is_cut(repair) &&
+            repair->replay_lsn > repair->walk.whole_lsn + 1);
+}
+
+static int repair_folder(struct log_repair *repair)
 {
     struct log_folder *folder = repair->folder;
     struct log_damage order;
-    repair->walk = (struct log_walk){
-        .context = repair, .record = note_record, .damage = note_damage};
-    log_folder_walk(folder, &repair->walk);
+    fill_gaps(repair);
+    walk(repair);
+    if (log_repair_is_cut(repair) &&
+        repair->replay_lsn > repair->walk.whole_lsn + 1 &&
+        log_gaps_end_batch(folder, repair->replay_lsn))
+        walk(repair);
     if (!repair->found)
         repair->damage = (struct log_damage){
             .file = "manifest.0", .why = "no copy of the manifest was whole"};
@@ -513,8 +422,8 @@ static int repair_folder(struct repair *repair)
         repair->unordered = true;
         repair->damage = order;
     }
-    if (!is_cut(repair) && repair->payloads.count == 0 && repair->heads == 0 &&
-        !repair->unordered) {
+    if (!log_repair_is_cut(repair) && repair->payloads.count == 0 &&
+        repair->heads == 0 && repair->gaps.count == 0 && !repair->unordered) {
         (void)fprintf(stderr,
                       "%s: a broker starts here; nothing was changed\n",
                       repair->cli->name);
@@ -527,13 +436,13 @@ static int repair_folder(struct repair *repair)
                             repair->damage.why,
                             "`baozi log verify` names it; restore a backup");
     int exit_code = change(repair);
-    return exit_code == BAO_EXIT_OK ? tell(repair) : exit_code;
+    return exit_code == BAO_EXIT_OK ? log_repair_tell(repair) : exit_code;
 }
 
 static int run_repair(struct cli *cli)
 {
     struct log_folder folder;
-    struct repair repair = {.cli = cli, .folder = &folder};
+    struct log_repair repair = {.cli = cli, .folder = &folder};
     int exit_code = BAO_EXIT_OK;
     if (!values.quarantine)
         return cli_usage(cli,
@@ -589,7 +498,9 @@ static const struct bao_program program = {
              "was confirmed; it tells how much. Clients find their sessions\n"
              "gone or older: start them anew. Where only payloads are damaged\n"
              "that no start reads, their items alone end: the next start\n"
-             "counts them as purged.\n",
+             "counts them as purged. Damage that a start only steps over, in\n"
+             "front of where its checkpoint ends, is filled and costs no more\n"
+             "than that.\n",
     .exits = "0 repaired, or nothing to do; 74 it cannot be repaired",
 };
 const struct cli_command cli_log_repair = {.program = &program,
