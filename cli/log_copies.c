@@ -35,6 +35,16 @@ bool log_copies_add(struct log_copies *copies,
     return true;
 }
 
+bool log_copies_mark(struct log_copies *copies)
+{
+    struct bao_record_head head = {.kind = BAO_RECORD_MARK,
+                                   .term = copies->lsn - 1};
+    const bool good = log_copies_add(copies, &head, bao_span_of(NULL, 0));
+    copies->batch_count = 0; /* it stands alone */
+    copies->batch_crc = 0;
+    return good;
+}
+
 bool log_copies_end(struct log_copies *copies)
 {
     struct bao_record_head head = {

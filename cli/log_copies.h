@@ -22,6 +22,8 @@ struct log_copies {
 bool log_copies_add(struct log_copies *copies,
                     struct bao_record_head *head,
                     struct bao_span data);
+/* Adds a record that says nothing, behind a whole batch. False as above. */
+bool log_copies_mark(struct log_copies *copies);
 /* Ends the batch, if there is any. False as above. */
 bool log_copies_end(struct log_copies *copies);
 

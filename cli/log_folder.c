@@ -240,6 +240,17 @@ void log_folder_close(struct log_folder *folder)
 
 /* --- segments --- */
 
+/* False for a file that is another one, or has no head. */
+static bool is_headed(const struct log_segment *segment)
+{
+    return segment->has_head && segment->head.salt == segment->seal.salt;
+}
+
+bool log_segment_is_there(const struct log_segment *segment)
+{
+    return is_headed(segment) && segment->bytes.bytes >= segment->seal.bytes;
+}
+
 uint8_t *log_segment_edit(struct log_segment *segment)
 {
     /* A private mapping: the file does not change. */
@@ -391,13 +402,10 @@ json_t *log_damage_json(const struct log_damage *damage)
 static void tell_damage(struct log_walk *walk,
                         const struct log_segment *segment,
                         const struct bao_scan *scan,
-                        uint64_t sealed_lsn,
-                        const char *why)
+                        struct log_damage damage)
 {
-    struct log_damage damage = {.offset = scan->offset,
-                                .lsn = scan->lsn,
-                                .why = why,
-                                .sealed_lsn = sealed_lsn};
+    damage.offset = scan->offset;
+    damage.lsn = scan->lsn;
     struct bao_record_head head;
     bao_segment_name(segment->number, damage.file);
     if (scan->offset + BAO_RECORD_HEAD_BYTES <= segment->bytes.bytes &&
@@ -407,9 +415,13 @@ static void tell_damage(struct log_walk *walk,
     walk->damage(walk->context, &damage);
 }
 
-static void tell_missing(struct log_walk *walk, uint64_t number, uint64_t lsn)
+static void tell_missing(struct log_walk *walk,
+                         uint64_t number,
+                         uint64_t lsn,
+                         uint64_t file_lsn)
 {
-    struct log_damage damage = {.lsn = lsn, .why = "the segment is not there"};
+    struct log_damage damage = {
+        .lsn = lsn, .why = "the segment is not there", .file_lsn = file_lsn};
     bao_segment_name(number, damage.file);
     walk->damage(walk->context, &damage);
 }
@@ -455,20 +467,22 @@ static void walk_sealed(struct log_walk *walk,
         bao_scan_begin(scan, seal->first_lsn);
     bao_scan_enter(
         scan, segment->bytes, segment->head.salt, BAO_SEGMENT_HEAD_BYTES);
-    const bool headed = segment->has_head && segment->head.salt == seal->salt;
-    const bool whole = headed && segment->bytes.bytes >= seal->bytes;
-    bool good = whole;
-    if (headed && !whole)
-        why = "the segment is cut";
-    while (good && scan->lsn <= seal->last_lsn) {
-        if (step(walk, segment, scan, &head, &why))
-            continue;
-        good = false;
-    }
-    if (!good) {
-        tell_damage(walk, segment, scan, whole ? seal->last_lsn : 0, why);
-        bao_scan_begin(scan, seal->last_lsn + 1);
-    }
+    const bool headed = is_headed(segment);
+    const bool whole = log_segment_is_there(segment);
+    bool good = headed;
+    while (good && scan->lsn <= seal->last_lsn)
+        good = step(walk, segment, scan, &head, &why);
+    if (good && whole)
+        return;
+    tell_damage(walk,
+                segment,
+                scan,
+                (struct log_damage){
+                    .why = headed && !whole ? "the segment is cut" : why,
+                    .sealed_lsn = whole ? seal->last_lsn : 0,
+                    .file_lsn = whole ? 0 : seal->last_lsn,
+                });
+    bao_scan_begin(scan, seal->last_lsn + 1);
 }
 
 /* The greatest statement behind the end, and how many records lie there. */
@@ -505,7 +519,7 @@ static void walk_tail(const struct log_folder *folder,
     const char *why = "the segment is not there";
     if (i >= folder->count) {
         if (folder->manifest.durable_lsn > scan->whole_lsn)
-            tell_missing(walk, folder->manifest.tail_first, scan->lsn);
+            tell_missing(walk, folder->manifest.tail_first, scan->lsn, 0);
         return;
     }
     const uint64_t from = folder->segments[i].listed
@@ -543,7 +557,8 @@ static void walk_tail(const struct log_folder *folder,
     if (is_cut)
         why = "the segment is cut";
     if (durable > scan->whole_lsn || led || is_cut)
-        tell_damage(walk, &folder->segments[i], scan, 0, why);
+        tell_damage(
+            walk, &folder->segments[i], scan, (struct log_damage){.why = why});
 }
 
 void log_folder_walk(const struct log_folder *folder, struct log_walk *walk)
@@ -560,7 +575,7 @@ void log_folder_walk(const struct log_folder *folder, struct log_walk *walk)
                 segment = &folder->segments[k];
         }
         if (segment == NULL) {
-            tell_missing(walk, seal->number, seal->first_lsn);
+            tell_missing(walk, seal->number, seal->first_lsn, seal->last_lsn);
             bao_scan_begin(&scan, seal->last_lsn + 1);
             continue;
         }

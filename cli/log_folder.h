@@ -53,6 +53,10 @@ void log_folder_close(struct log_folder *folder);
  * code; but for 0 a message was printed. */
 int log_manifest_rebuild(const struct cli *cli, struct log_folder *folder);
 
+/* True if the file of a listed segment is the one that was listed, and is not
+ * cut. */
+bool log_segment_is_there(const struct log_segment *segment);
+
 /* Its bytes, to be changed in memory alone; NULL if that cannot be. */
 uint8_t *log_segment_edit(struct log_segment *segment);
 
@@ -70,6 +74,8 @@ struct log_damage {
     bool harmless;       /* a broker starts all the same */
     uint64_t sealed_lsn; /* of a record in a sealed segment: the last one there
                             (a start that needs none of it does not read it) */
+    uint64_t file_lsn;   /* a listed segment is gone, cut or another one: the
+                            last record that it should have */
 };
 
 /* True if a start from a checkpoint with that replay_lsn does not read it. */

@@ -176,12 +176,6 @@ static bool go_through(struct place *place)
     return true;
 }
 
-static bool is_there(const struct log_segment *segment)
-{
-    return segment->has_head && segment->head.salt == segment->seal.salt &&
-           segment->bytes.bytes >= segment->seal.bytes;
-}
-
 /* All that is sealed, as log_folder_walk() goes, so that a batch that began in
  * an earlier segment is whole here too. */
 static void go(struct place *place, struct log_folder *folder)
@@ -195,7 +189,7 @@ static void go(struct place *place, struct log_folder *folder)
         place->segment = segment;
         if (place->scan.lsn != seal->first_lsn)
             bao_scan_begin(&place->scan, seal->first_lsn);
-        if (is_there(segment)) {
+        if (log_segment_is_there(segment)) {
             bao_scan_enter(
                 &place->scan,
                 bao_span_of(segment->bytes.data, (size_t)seal->bytes),

@@ -10,6 +10,7 @@
  * says from which epoch on the next start must count, so that no token of what
  * is cut off comes again.
  *
+ * What no start reads and is gone, or cut, costs the payloads that were there.
  * A damaged head of a listed segment is made anew (log_heads.c). Damage in
  * front of what a start needs, in a segment that it reads, is filled
  * (log_gaps.c).
@@ -61,6 +62,11 @@ static void note_damage(void *context, const struct log_damage *damage)
     struct log_repair *repair = context;
     if (log_damage_is_unread(damage, repair->replay_lsn))
         return; /* in the checkpoint */
+    if (damage->file_lsn != 0 && damage->file_lsn < repair->replay_lsn) {
+        if (repair->file_count < LOG_REPAIR_FILES_MAX)
+            repair->files[repair->file_count++] = *damage;
+        return; /* all but its payloads is in the checkpoint */
+    }
     repair->damage = *damage;
     repair->found = true;
     repair->walk.stop = true;
@@ -121,6 +127,36 @@ static struct bao_manifest_segment sealed(const struct log_repair *repair,
         kept.last_lsn = repair->walk.whole_lsn;
     }
     return kept;
+}
+
+/* What is left of the segments that no start reads: records up to where one is
+ * cut; of one without any, nothing. */
+static void shorten(struct log_repair *repair)
+{
+    for (size_t i = 0; i < repair->folder->count; i++) {
+        struct log_segment *segment = &repair->folder->segments[i];
+        struct log_walked *walked = &repair->walked[i];
+        if (!segment->listed || log_segment_is_there(segment) ||
+            segment->seal.last_lsn >= repair->replay_lsn)
+            continue;
+        walked->useless = walked->first_lsn == 0;
+        segment->listed = !walked->useless;
+        segment->seal.last_lsn = walked->last_lsn;
+        segment->seal.bytes = walked->end;
+        segment->seal.file_bytes = segment->bytes.bytes;
+    }
+}
+
+/* All that are listed. */
+static void list_segments(struct log_repair *repair)
+{
+    const struct log_folder *folder = repair->folder;
+    struct bao_manifest *next = &repair->next;
+    next->segment_count = 0;
+    for (size_t i = 0; i < folder->count; i++) {
+        if (folder->segments[i].listed)
+            next->segments[next->segment_count++] = folder->segments[i].seal;
+    }
 }
 
 /* The segments up to the last whole batch before the damage. */
@@ -186,7 +222,7 @@ static bool look_behind(struct log_repair *repair,
             repair->kept_copies++;
             if (!log_copies_add(copies, &head, data))
                 return false;
-        } else {
+        } else if (head.lsn > repair->kept_lsn) {
             note_lost(repair, &head);
         }
         offset = end <= bytes.bytes ? end : offset + BAO_RECORD_ALIGN;
@@ -229,7 +265,7 @@ static bool copy_rest_aside(const struct log_repair *repair)
 static bool keep_copies(struct log_repair *repair)
 {
     const struct log_folder *folder = repair->folder;
-    struct log_copies copies = {.lsn = repair->walk.whole_lsn + 1,
+    struct log_copies copies = {.lsn = repair->kept_lsn + 1,
                                 .salt = (uint32_t)bao_random_number() | 1};
     char name[BAO_SEGMENT_NAME_BYTES];
     bool good = true;
@@ -244,6 +280,8 @@ static bool keep_copies(struct log_repair *repair)
                 look_behind(repair, segment, BAO_SEGMENT_HEAD_BYTES, &copies);
     }
     good = good && log_copies_end(&copies);
+    if (good && log_repair_is_apart(repair))
+        good = log_copies_mark(&copies);
     if (good && copies.bytes > 0) {
         struct bao_segment_head head = {
             .format = BAO_DISK_FORMAT,
@@ -259,7 +297,7 @@ static bool keep_copies(struct log_repair *repair)
         repair->next.segments[repair->next.segment_count++] =
             (struct bao_manifest_segment){
                 .number = head.number,
-                .first_lsn = repair->walk.whole_lsn + 1,
+                .first_lsn = repair->kept_lsn + 1,
                 .last_lsn = copies.lsn - 1,
                 .bytes = copies.bytes,
                 .file_bytes = copies.bytes,
@@ -283,9 +321,10 @@ static bool move_aside(const struct log_repair *repair)
     for (size_t i = 0; i < folder->count && good; i++) {
         char name[BAO_SEGMENT_NAME_BYTES];
         bao_segment_name(folder->segments[i].number, name);
-        if (log_repair_is_cut(repair) &&
-            is_behind(repair, &folder->segments[i]) &&
-            log_segment_is_used(&folder->segments[i]))
+        if (repair->walked[i].useless ||
+            (log_repair_is_cut(repair) &&
+             is_behind(repair, &folder->segments[i]) &&
+             log_segment_is_used(&folder->segments[i])))
             good = log_write_aside(folder, repair->aside, name);
     }
     for (uint32_t i = 0; i < old->checkpoint_count && good; i++) {
@@ -362,13 +401,10 @@ static void begin_next(struct log_repair *repair,
     const struct log_folder *folder = repair->folder;
     struct bao_manifest *next = &repair->next;
     *next = folder->manifest;
-    next->segment_count = 0;
     next->checkpoint_count = 0;
     next->format = BAO_DISK_FORMAT;
     next->segments = segments;
     for (size_t i = 0; i < folder->count; i++) {
-        if (folder->segments[i].listed)
-            segments[next->segment_count++] = folder->segments[i].seal;
         if (folder->segments[i].number >= next->next_number)
             next->next_number = folder->segments[i].number + 1;
     }
@@ -377,59 +413,69 @@ static void begin_next(struct log_repair *repair,
     keep_checkpoints(repair);
 }
 
-/* The older checkpoint would need what is no more. */
-static void fill_gaps(struct log_repair *repair)
+/* An older checkpoint goes that would need what is no more. */
+static void drop_checkpoints(struct log_repair *repair, uint64_t lost_lsn)
 {
     struct bao_manifest *next = &repair->next;
-    repair->gaps = log_gaps_fill(repair->folder, repair->replay_lsn);
     while (next->checkpoint_count > 1 &&
-           next->checkpoints[next->checkpoint_count - 1].replay_lsn <=
-               repair->gaps.last_lsn)
+           next->checkpoints[next->checkpoint_count - 1].replay_lsn <= lost_lsn)
         next->checkpoint_count--;
 }
 
 static void walk(struct log_repair *repair)
 {
+    repair->file_count = 0;
     repair->walk = (struct log_walk){
         .context = repair, .record = note_record, .damage = note_damage};
     log_folder_walk(repair->folder, &repair->walk);
 }
 
-/* True if there is no cut that a start would accept. */
-static bool is_hopeless(const struct log_repair *repair)
-{
-    return repair->unordered ||
-           (log_repair_is_cut(repair) &&
-            repair->replay_lsn > repair->walk.whole_lsn + 1);
-}
-
-static int repair_folder(struct log_repair *repair)
+/* What is damaged, and what will be kept. */
+static void judge(struct log_repair *repair)
 {
     struct log_folder *folder = repair->folder;
     struct log_damage order;
-    fill_gaps(repair);
+    repair->gaps = log_gaps_fill(folder, repair->replay_lsn);
+    drop_checkpoints(repair, repair->gaps.last_lsn);
     walk(repair);
-    if (log_repair_is_cut(repair) &&
-        repair->replay_lsn > repair->walk.whole_lsn + 1 &&
+    if (log_repair_is_apart(repair) &&
         log_gaps_end_batch(folder, repair->replay_lsn))
         walk(repair);
+    repair->kept_lsn = repair->walk.whole_lsn;
+    if (log_repair_is_apart(repair)) {
+        repair->kept_lsn = repair->replay_lsn - 1;
+        drop_checkpoints(repair, repair->kept_lsn);
+    }
     if (!repair->found)
         repair->damage = (struct log_damage){
             .file = "manifest.0", .why = "no copy of the manifest was whole"};
-    if (!log_payloads_find(folder, &repair->payloads))
-        return fail(repair, "the payloads could not be looked at");
     if (!log_order_is_whole(folder, &order)) {
         repair->unordered = true;
         repair->damage = order;
     }
-    if (!log_repair_is_cut(repair) && repair->payloads.count == 0 &&
-        repair->heads == 0 && repair->gaps.count == 0 && !repair->unordered) {
+    shorten(repair);
+    list_segments(repair);
+}
+
+static bool is_nothing_to_do(const struct log_repair *repair)
+{
+    return !log_repair_is_cut(repair) && repair->payloads.count == 0 &&
+           repair->heads == 0 && repair->gaps.count == 0 &&
+           repair->file_count == 0 && !repair->unordered;
+}
+
+static int repair_folder(struct log_repair *repair)
+{
+    judge(repair);
+    if (!log_payloads_find(repair->folder, &repair->payloads))
+        return fail(repair, "the payloads could not be looked at");
+    if (is_nothing_to_do(repair)) {
         (void)fprintf(stderr,
                       "%s: a broker starts here; nothing was changed\n",
                       repair->cli->name);
         return BAO_EXIT_OK;
     }
-    if (is_hopeless(repair))
+    if (repair->unordered)
         return bao_complain(repair->cli->name,
                             BAO_EXIT_IO,
                             "this cannot be repaired; nothing was changed",
@@ -500,7 +546,8 @@ static const struct bao_program program = {
              "that no start reads, their items alone end: the next start\n"
              "counts them as purged. Damage that a start only steps over, in\n"
              "front of where its checkpoint ends, is filled and costs no more\n"
-             "than that.\n",
+             "than that; nor does a segment that is gone, if no start reads\n"
+             "it.\n",
     .exits = "0 repaired, or nothing to do; 74 it cannot be repaired",
 };
 const struct cli_command cli_log_repair = {.program = &program,

@@ -10,8 +10,11 @@ static int tell_json(const struct log_repair *repair)
     const struct log_payloads *lost = &repair->payloads;
     json_t *queues = json_array();
     json_t *payloads = json_array();
+    json_t *files = json_array();
     for (size_t i = 0; i < repair->queue_count; i++)
         (void)json_array_append_new(queues, cli_json_number(repair->queues[i]));
+    for (size_t i = 0; i < repair->file_count; i++)
+        (void)json_array_append_new(files, log_damage_json(&repair->files[i]));
     for (size_t i = 0; i < lost->count; i++) {
         const struct log_damage damage =
             log_payload_damage(lost, &lost->list[i]);
@@ -19,9 +22,9 @@ static int tell_json(const struct log_repair *repair)
     }
     return cli_print_json(
         repair->cli,
-        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
+        json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s}",
                   "last_lsn",
-                  cli_json_number(repair->walk.whole_lsn),
+                  cli_json_number(repair->kept_lsn),
                   "lost_first_lsn",
                   cli_json_number(repair->lost_first),
                   "lost_last_lsn",
@@ -34,6 +37,8 @@ static int tell_json(const struct log_repair *repair)
                   cli_json_number(repair->kept_copies),
                   "payloads",
                   payloads,
+                  "files",
+                  files,
                   "heads",
                   cli_json_number(repair->heads),
                   "filled",
@@ -59,7 +64,7 @@ static void tell_cut(const struct log_repair *repair)
         (void)printf(" %llu", (unsigned long long)repair->queues[i]);
     (void)printf("%s\nkept: all up to lsn %llu, and %llu moved payloads\n",
                  repair->queue_count == LOG_REPAIR_QUEUES_MAX ? " ..." : "",
-                 (unsigned long long)repair->walk.whole_lsn,
+                 (unsigned long long)repair->kept_lsn,
                  (unsigned long long)repair->kept_copies);
 }
 
@@ -70,6 +75,12 @@ int log_repair_tell(const struct log_repair *repair)
         return tell_json(repair);
     if (log_repair_is_cut(repair))
         tell_cut(repair);
+    for (size_t i = 0; i < repair->file_count; i++) {
+        (void)printf("given up: ");
+        log_damage_print(&repair->files[i]);
+        (void)printf("; the next start ends items as purged whose payloads "
+                     "were there\n");
+    }
     for (size_t i = 0; i < lost->count; i++) {
         const struct log_damage damage =
             log_payload_damage(lost, &lost->list[i]);
