@@ -22,9 +22,11 @@
  *   what is given up is copied aside, the kept copies and new checkpoints are
  *   written                                                -> synced
  *   -> both manifests say what remains                     -> synced
+ *   -> filled segments and new heads take their places     -> synced
  *   -> what no manifest names any more is moved aside
  *
- * A crash in between leaves the old state or the new one.
+ * A crash in between leaves the old state or the new one, or one that the
+ * repair, given again, makes the new one.
  */
 #include <errno.h>
 #include <fcntl.h>
