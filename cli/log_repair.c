@@ -59,15 +59,30 @@ static int fail(const struct log_repair *repair, const char *what)
 
 /* --- what to keep --- */
 
+/* True if it costs payloads alone: all else of the segment is in the
+ * checkpoint. The numbers of the log go on behind the last segment, so that one
+ * is not just left out. */
+static bool costs_payloads(const struct log_repair *repair,
+                           const struct log_damage *damage)
+{
+    const struct bao_manifest *manifest = &repair->folder->manifest;
+    char last[BAO_SEGMENT_NAME_BYTES] = "";
+    if (manifest->segment_count > 0)
+        bao_segment_name(manifest->segments[manifest->segment_count - 1].number,
+                         last);
+    return damage->file_lsn != 0 && damage->file_lsn < repair->replay_lsn &&
+           strcmp(damage->file, last) != 0;
+}
+
 static void note_damage(void *context, const struct log_damage *damage)
 {
     struct log_repair *repair = context;
     if (log_damage_is_unread(damage, repair->replay_lsn))
         return; /* in the checkpoint */
-    if (damage->file_lsn != 0 && damage->file_lsn < repair->replay_lsn) {
+    if (costs_payloads(repair, damage)) {
         if (repair->file_count < LOG_REPAIR_FILES_MAX)
             repair->files[repair->file_count++] = *damage;
-        return; /* all but its payloads is in the checkpoint */
+        return;
     }
     repair->damage = *damage;
     repair->found = true;
@@ -124,7 +139,8 @@ static struct bao_manifest_segment sealed(const struct log_repair *repair,
         kept.last_lsn = walked->last_lsn;
         kept.bytes = walked->end;
     }
-    if (segment == repair->walk.whole_segment) {
+    if (segment == repair->walk.whole_segment &&
+        (!segment->listed || kept.last_lsn >= repair->replay_lsn)) {
         kept.bytes = repair->walk.whole_offset;
         kept.last_lsn = repair->walk.whole_lsn;
     }
